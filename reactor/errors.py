@@ -1,0 +1,72 @@
+"""Every error of ours: whose fault it is, whether trying again can help, and one sentence that says what to do.
+
+Driver and SDK errors are translated into these at their one door (``reactor.pg.errors``, ``reactor.llm``).
+The command line prints ``str(error)`` on one line and exits with ``exit_code``.
+"""
+
+
+class ReactorError(Exception):
+    """Base of all: a sentence for the operator, the exit code it means, and whether trying again may help."""
+
+    exit_code = 1
+    transient = False
+
+
+class UsageError(ReactorError):
+    """The caller's words or settings are off; nothing was done."""
+
+    exit_code = 2
+
+
+class ConfigurationError(UsageError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class DatabaseError(ReactorError):
+    """The database refused a statement; ``sqlstate`` is its five-letter code, or None when it never answered."""
+
+    sqlstate: str | None = None
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class DatabaseUnavailable(DatabaseError):
+    """No connection could be made: wrong address, server down or starting, too many clients. May pass."""
+
+    transient = True
+
+
+class ConnectionLost(DatabaseError):
+    """The connection broke; whether the statement in flight was committed is unknown until looked at."""
+
+    transient = True
+
+
+class AccessDenied(DatabaseError):
+    """A wrong password, an unknown role or database, or a missing right."""
+
+
+class TransientConflict(DatabaseError):
+    """Deadlock, serialization failure, lock or statement timeout: the same again may work."""
+
+    transient = True
+
+
+class PoolTimeout(DatabaseError):
+    """All connections of the pool stayed busy for the time the caller was ready to wait."""
+
+    transient = True
+
+
+class OpsError(DatabaseError):
+    """An ``ops_`` function refused (SQLSTATE class ``OP``); the message says what to do."""
+
+
+class SchemaError(ReactorError):
+    """The database's schema is missing, behind, ahead or was tampered with; the message says which."""
+
+
+class EmbeddedServerError(ReactorError):
+    """The embedded PostgreSQL could not be set up, started or stopped; the message names its log."""
