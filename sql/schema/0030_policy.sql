@@ -33,7 +33,7 @@ create table ops_pauses (
   paused_by text not null default session_user,
   paused_at timestamptz not null default now(),
   constraint ops_pauses_pkey primary key (queue),
-  constraint pause_names_a_queue check (queue in ('mission', 'roundtable', 'initiative', 'all'))
+  constraint pause_names_a_queue check (queue in ('mission', 'roundtable', 'initiative'))
 );
 
-comment on table ops_pauses is 'The kill switch: a queue with a row here takes no row. The row "all" also stops LLM calls.';
+comment on table ops_pauses is 'The kill switch: a queue with a row here takes no row; with all three paused no LLM call begins.';

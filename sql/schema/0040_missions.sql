@@ -61,6 +61,7 @@ create table ops_mission_steps (
   completed_at timestamptz,
   created_at timestamptz not null default now(),
   hold text,
+  ended_by bigint,
   failure_reason text,
   payload jsonb not null default '{}',
   result jsonb,
@@ -84,6 +85,7 @@ create table ops_mission_steps (
 );
 
 comment on table ops_mission_steps is 'One step of work; without a mission a single job.';
+comment on column ops_mission_steps.ended_by is 'The step of the same mission whose failure or cancellation cancelled this one.';
 
 -- Claims read from the left end of this one; rows that cannot be claimed are not in it.
 create index ops_mission_steps_claim_idx
