@@ -1,0 +1,224 @@
+"""One connection to PostgreSQL: made, set up, asked, closed."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+import psycopg
+import trio
+from psycopg import pq
+from psycopg.adapt import AdaptersMap
+from psycopg.transaction import AsyncTransaction
+from psycopg.waiting import Wait
+
+from reactor.errors import DatabaseUnavailable
+from reactor.pg.adapters import ADAPTERS
+from reactor.pg.connecting import established
+from reactor.pg.errors import translate
+from reactor.pg.seam import TrioConnection, ready_now
+
+Params = Mapping[str, Any] | Sequence[Any]
+Settings = Mapping[str, str]
+
+# A dead peer is noticed within about ten seconds, from either side.
+_KEEPALIVE: Final = {
+    "client_connection_check_interval": "5s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+}
+_FORMATS: Final = {"timezone": "UTC", "datestyle": "ISO, YMD", "intervalstyle": "postgres"}
+
+WORK_SESSION: Final[Settings] = MappingProxyType(
+    {
+        **_FORMATS,
+        **_KEEPALIVE,
+        "statement_timeout": "60s",
+        "lock_timeout": "30s",
+        "idle_in_transaction_session_timeout": "60s",
+        "idle_session_timeout": "0",
+    }
+)
+"""For connections that do work: nothing runs, waits for a lock, or stays open in a transaction for ever."""
+
+QUIET_SESSION: Final[Settings] = MappingProxyType(
+    {
+        **_FORMATS,
+        **_KEEPALIVE,
+        "statement_timeout": "0",
+        "lock_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+        "idle_session_timeout": "0",
+    }
+)
+"""For connections that mostly wait (listener, doorbell, liveness): no timeout of the server ends them."""
+
+# A last message and the end of the stream behind it take two; more is somebody talking, who is alive.
+_GLANCES: Final = 4
+
+# A server that does not know a setting goes without it; names with a dot are anybody's to invent.
+_SET_UP: Final = """
+select set_config(setting.name, setting.value, false)
+from unnest(%s::text[], %s::text[]) as setting (name, value)
+where position('.' in setting.name) > 0
+   or current_setting(setting.name, true) is not null
+"""
+
+
+class Connection(TrioConnection):
+    """A connection to PostgreSQL on trio, in autocommit; its errors are `reactor.errors`.
+
+    One statement at a time: a second task that asks meanwhile waits its turn. A cancelled statement is
+    cancelled on the server and the connection usable afterwards, or closed (`closed`) when the server does
+    not answer in 2 s.
+    """
+
+    async def fetch_all(self, query: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        """Every row of the answer.
+
+        Raises: ConnectionLost: whether the statement took effect is unknown. Other DatabaseErrors: it did
+            not.
+        Cancellation: cancelled on the server; a statement that writes may have been quicker.
+        """
+        try:
+            cursor = self.cursor_factory(self)
+            await cursor.execute(query, params)
+            return await cursor.fetchall()
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    async def fetch_row(self, query: str, params: Params | None = None) -> tuple[Any, ...] | None:
+        """The first row of the answer, None when there is none. Errors and cancellation as `fetch_all`."""
+        try:
+            cursor = self.cursor_factory(self)
+            await cursor.execute(query, params)
+            return await cursor.fetchone()
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    async def fetch_value(self, query: str, params: Params | None = None) -> Any:
+        """The first column of the first row, None without a row. Errors and cancellation as `fetch_all`."""
+        row = await self.fetch_row(query, params)
+        return row[0] if row else None
+
+    async def run(self, query: str, params: Params | None = None) -> int:
+        """Run a statement for its effect; returns how many rows it touched, -1 where that means nothing.
+
+        Errors and cancellation as `fetch_all`.
+        """
+        try:
+            cursor = self.cursor_factory(self)
+            await cursor.execute(query, params)
+        except psycopg.Error as error:
+            raise translate(error) from error
+        return cursor.rowcount
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[AsyncTransaction]:
+        """Open a transaction, or a savepoint inside one; left by an error or cancelled it is rolled back.
+
+        Raises: DatabaseError: the commit was refused and nothing is kept. ConnectionLost: nobody knows.
+        Cancellation: rolled back within 2 s, or the connection closed; during the commit either may have
+            happened.
+        """
+        try:
+            async with super().transaction(savepoint_name, force_rollback) as block:
+                yield block
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is open, outside any transaction, with nothing in flight."""
+        return self.pgconn.transaction_status == pq.TransactionStatus.IDLE and not self._num_transactions
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a statement is running on it, or its answer is not read to the end."""
+        return self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
+
+    def hung_up(self) -> bool:
+        """Whether the server has ended this idle connection: what the socket holds tells, without waiting."""
+        for _ in range(_GLANCES):
+            if self.closed:
+                return True
+            if not ready_now(self.pgconn.socket, Wait.R):
+                return False
+            try:
+                self.pgconn.consume_input()
+            except psycopg.Error:
+                return True
+        return False
+
+    async def aclose(self) -> None:
+        """Close it now. Awaits nothing, so it works in a cancelled scope; safe to repeat."""
+        await self.close()
+
+
+C = TypeVar("C", bound=Connection)
+
+
+async def connect(
+    dsn: str,
+    *,
+    name: str,
+    timeout_s: float = 10.0,
+    prepare: bool = True,
+    settings: Settings | None = WORK_SESSION,
+) -> Connection:
+    """A new connection, named ``voxyz-reactor <name>`` in pg_stat_activity and set up by one statement.
+
+    ``settings`` come on top of `WORK_SESSION`; None sends no statement at all, which is what a connection
+    needs that may sit behind a transaction-pooling proxy, where a setting would stay with somebody else's
+    session. ``prepare=False`` goes with that: such a proxy loses prepared statements. Every host, and every
+    address a host's name has, is tried in turn for ``timeout_s`` seconds each, or for ``connect_timeout``
+    where the address has one.
+
+    Raises: ConfigurationError: ``dsn`` is no address. AccessDenied, DatabaseUnavailable: nobody let us in.
+    Cancellation: nothing is left open.
+    """
+    return await connect_as(
+        Connection, dsn, name=name, timeout_s=timeout_s, prepare=prepare, settings=settings
+    )
+
+
+async def connect_as(
+    kind: type[C],
+    dsn: str,
+    *,
+    name: str,
+    timeout_s: float = 10.0,
+    prepare: bool = True,
+    settings: Settings | None = WORK_SESSION,
+) -> C:
+    """As `connect`, for a subclass of `Connection`."""
+    shown = application_name(name)
+    connection = await established(kind, dsn, application_name=shown, timeout_s=timeout_s)
+    connection._adapters = AdaptersMap(ADAPTERS.adapters)
+    connection.prepare_threshold = 5 if prepare else None
+    if settings is None:
+        return connection
+    # Said again although the start-up packet had it: proxies that share sessions do not pass that on.
+    wanted = {**WORK_SESSION, **settings, "application_name": shown}
+    try:
+        with trio.fail_after(timeout_s):
+            await connection.run(_SET_UP, (list(wanted), list(wanted.values())))
+    except trio.TooSlowError:
+        await connection.aclose()
+        raise DatabaseUnavailable(
+            f"the database let us in but answered nothing for {timeout_s:g} s:"
+            " look at its load and at the proxies between"
+        ) from None
+    except BaseException:
+        await connection.aclose()
+        raise
+    return connection
+
+
+def application_name(name: str) -> str:
+    """``voxyz-reactor <name>`` as the server will show it: printable ASCII, at most 63 bytes."""
+    return "".join(c if " " <= c <= "~" else "?" for c in f"voxyz-reactor {name}")[:63].rstrip()
