@@ -1,0 +1,63 @@
+"""Fixtures for everybody: a private server for the session, a fresh database for each test."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import trio
+
+from tests.support.server import PrivateServer, chosen_binaries, private_server
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrivateServer]:
+    """A PostgreSQL of this session's own, by REACTOR_TEST_PG; a test that stops it starts it again."""
+    with private_server(chosen_binaries()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(server: PrivateServer) -> str:
+    """The name of a database that holds the whole schema and nothing else."""
+    name = "template_voxyz"
+    server.run(f"create database {name}")
+    _migrate(server.dsn_of(name))
+    return name
+
+
+def _migrate(dsn: str) -> None:
+    from reactor.pg.migrations import migrate
+
+    trio.run(migrate, dsn)
+
+
+@pytest.fixture
+def empty_database(server: PrivateServer) -> Iterator[str]:
+    """The DSN of a fresh database without any schema, dropped afterwards."""
+    yield from _fresh(server, "template0")
+
+
+@pytest.fixture
+def database(server: PrivateServer, template: str) -> Iterator[str]:
+    """The DSN of a fresh database with the whole schema, dropped afterwards."""
+    yield from _fresh(server, template)
+
+
+def _fresh(server: PrivateServer, template: str) -> Iterator[str]:
+    name = f"test_{next(_names)}"
+    server.run(f"create database {name} template {template} strategy file_copy")
+    yield server.dsn_of(name)
+    if server.cluster.look() is None:
+        server.start()
+    server.run(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A blocking connection in autocommit to ``database``, for arranging and looking at rows."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
