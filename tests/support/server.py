@@ -34,7 +34,7 @@ HURRIED_SETTINGS = {
 
 
 def chosen_binaries() -> Binaries:
-    """What REACTOR_TEST_PG asks for: unset = the wheel's 18, ``16`` or ``18`` = the wheel's, else a directory of programs."""
+    """By REACTOR_TEST_PG: unset = the wheel's 18, ``16`` or ``18`` = the wheel's, else a directory of programs."""
     wanted = os.environ.get("REACTOR_TEST_PG", "")
     if wanted in ("", "18"):
         return wheel_binaries(18)
@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 class PrivateServer:
-    """A running server with superuser and database ``voxyz``: by Unix socket without, by TCP with a password."""
+    """A running server with superuser and database ``voxyz``: over TCP it wants the password."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster

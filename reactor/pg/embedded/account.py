@@ -30,7 +30,7 @@ class Account:
     switch: bool
 
     def process_options(self) -> dict[str, Any]:
-        """Keyword arguments for ``subprocess`` that make a child run as this account, with no group of ours."""
+        """Keyword arguments for ``subprocess`` that make a child run as this account, without our groups."""
         if not self.switch:
             return {"umask": 0o077}
         return {"user": self.uid, "group": self.gid, "extra_groups": [], "umask": 0o077}
@@ -95,8 +95,9 @@ def _add_user() -> pwd.struct_passwd:
             return entry
         if command is None or "lock" not in refusal or time.monotonic() > deadline:
             raise EmbeddedServerError(
-                f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be made ({refusal}):"
-                f" make it (useradd --system {SYSTEM_USER}), run as another user, or set DATABASE_URL"
+                f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be made"
+                f" ({refusal}): make it (useradd --system {SYSTEM_USER}), run as another user,"
+                " or set DATABASE_URL"
             )
         time.sleep(0.2)
 

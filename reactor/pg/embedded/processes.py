@@ -51,9 +51,9 @@ def server_processes(data: Path) -> list[int]:
 def end_orphans(data: Path, *, patience_s: float = 5.0) -> None:
     """No process of a dead postmaster works in ``data`` any more.
 
-    An idle backend notices within milliseconds that its postmaster is gone; a busy one only when its statement
-    ends, and as long as it lives no new server may start. It is asked to quit, then killed: its transaction is
-    lost with its postmaster either way.
+    An idle backend notices within milliseconds that its postmaster is gone; a busy one only when its
+    statement ends, and as long as it lives no new server may start. It is asked to quit, then killed: its
+    transaction is lost with its postmaster either way.
     """
     if _all_gone(data, patience_s / 2):
         return
