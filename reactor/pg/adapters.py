@@ -32,11 +32,12 @@ def loads(data: Buffer | str) -> Any:
     """
     text = data if isinstance(data, str) else bytes(data).decode()
     try:
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except ValueError:  # more digits than sys.get_int_max_str_digits
+            return json.loads(text, parse_int=_number)
     except RecursionError:
         return text
-    except ValueError:  # sys.get_int_max_str_digits
-        return json.loads(text, parse_int=_number)
 
 
 def _number(digits: str) -> int | float:

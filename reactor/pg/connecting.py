@@ -10,9 +10,9 @@ from psycopg._conninfo_utils import get_param, is_ip_address, split_attempts
 from psycopg.abc import ConnDict
 from psycopg.conninfo import make_conninfo
 
-from reactor.errors import AccessDenied, ConfigurationError, DatabaseError, DatabaseUnavailable
+from reactor.errors import ConfigurationError
 from reactor.pg import dsn as address
-from reactor.pg.errors import refusal
+from reactor.pg.errors import Refusal, no_connection, refusal
 from reactor.pg.seam import TrioConnection, drive_connecting
 
 C = TypeVar("C", bound=TrioConnection)
@@ -39,7 +39,7 @@ async def established(kind: type[C], dsn: str, *, application_name: str, timeout
     params: ConnDict = {key: value for key, value in _DEFAULTS.items() if get_param({}, key) is None}
     params |= {**given, "client_encoding": "UTF8", "application_name": application_name}
     limit_s = _timeout_s(params, timeout_s)
-    failures: list[DatabaseError] = []
+    failures: list[Refusal] = []
     for attempt in _in_order(params):
         try:
             places = await _resolved(attempt, limit_s)
@@ -53,7 +53,7 @@ async def established(kind: type[C], dsn: str, *, application_name: str, timeout
                 return await _attempt(kind, place, limit_s)
             except psycopg.Error as error:
                 failures.append(refusal(_place(place), error))
-    raise _verdict(failures)
+    raise no_connection(failures)
 
 
 async def _attempt(kind: type[C], params: ConnDict, limit_s: float) -> C:
@@ -105,11 +105,3 @@ def _place(params: ConnDict) -> str:
         return f"{host}/.s.PGSQL.{port}"
     where = get_param(params, "hostaddr")
     return f"{host}:{port}" + (f" ({where})" if where and where != host else "")
-
-
-def _verdict(failures: list[DatabaseError]) -> DatabaseError:
-    """One error for all attempts; one that no waiting will mend goes before those that may pass."""
-    if len(failures) == 1:
-        return failures[0]
-    kind = AccessDenied if any(isinstance(one, AccessDenied) for one in failures) else DatabaseUnavailable
-    return kind("; ".join(dict.fromkeys(str(one) for one in failures)))

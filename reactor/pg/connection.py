@@ -55,6 +55,9 @@ QUIET_SESSION: Final[Settings] = MappingProxyType(
 )
 """For connections that mostly wait (listener, doorbell, liveness): no timeout of the server ends them."""
 
+# Text that is no UTF-8 (half a surrogate pair) fails in psycopg as Python's own error.
+_DRIVER_ERRORS: Final = (psycopg.Error, UnicodeEncodeError)
+
 # A last message and the end of the stream behind it take two; more is somebody talking, who is alive.
 _GLANCES: Final = 4
 
@@ -83,19 +86,17 @@ class Connection(TrioConnection):
         Cancellation: cancelled on the server; a statement that writes may have been quicker.
         """
         try:
-            cursor = self.cursor_factory(self)
-            await cursor.execute(query, params)
+            cursor = await self.cursor_factory(self).execute(query, params)
             return await cursor.fetchall()
-        except psycopg.Error as error:
+        except _DRIVER_ERRORS as error:
             raise translate(error) from error
 
     async def fetch_row(self, query: str, params: Params | None = None) -> tuple[Any, ...] | None:
         """The first row of the answer, None when there is none. Errors and cancellation as `fetch_all`."""
         try:
-            cursor = self.cursor_factory(self)
-            await cursor.execute(query, params)
+            cursor = await self.cursor_factory(self).execute(query, params)
             return await cursor.fetchone()
-        except psycopg.Error as error:
+        except _DRIVER_ERRORS as error:
             raise translate(error) from error
 
     async def fetch_value(self, query: str, params: Params | None = None) -> Any:
@@ -109,9 +110,8 @@ class Connection(TrioConnection):
         Errors and cancellation as `fetch_all`.
         """
         try:
-            cursor = self.cursor_factory(self)
-            await cursor.execute(query, params)
-        except psycopg.Error as error:
+            cursor = await self.cursor_factory(self).execute(query, params)
+        except _DRIVER_ERRORS as error:
             raise translate(error) from error
         return cursor.rowcount
 
@@ -128,7 +128,7 @@ class Connection(TrioConnection):
         try:
             async with super().transaction(savepoint_name, force_rollback) as block:
                 yield block
-        except psycopg.Error as error:
+        except _DRIVER_ERRORS as error:
             raise translate(error) from error
 
     @property

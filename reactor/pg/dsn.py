@@ -88,10 +88,10 @@ def is_pooler_hint(dsn: str) -> bool:
     """Whether ``dsn`` looks like a transaction-pooling proxy: a hint, the proof is a NOTIFY not heard."""
     if re.search(r"[?&]pgbouncer=(true|1)\b", dsn):
         return True
-    params = parse(dsn)
-    return "6543" in params.get("port", "").split(",") or any(
-        "pooler" in host or "pgbouncer" in host for host in hosts(dsn)
-    )
+    ports = parse(dsn).get("port", "").split(",")
+    # Supabase's own convention is the port (its host of the same name serves sessions on 5432), Neon's the
+    # host.
+    return "6543" in ports or any("-pooler." in host or "pgbouncer" in host for host in hosts(dsn))
 
 
 def _as_uri(params: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """The one door for the driver's errors: psycopg's go in, ours come out, one line each."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psycopg
 
@@ -66,8 +67,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split()) or "the server gave no reason"
 
 
-def translate(error: psycopg.Error) -> DatabaseError:
+def translate(error: psycopg.Error | UnicodeEncodeError) -> DatabaseError:
     """Our error for one of psycopg's, raised by a statement on a connection that stood."""
+    if isinstance(error, UnicodeEncodeError):
+        return DatabaseError(
+            "text with half a surrogate pair cannot be stored: send whole characters", "22021"
+        )
     state = error.sqlstate
     if state is None:
         if isinstance(error, psycopg.OperationalError):
@@ -80,23 +85,43 @@ def translate(error: psycopg.Error) -> DatabaseError:
     return kind(message, state)
 
 
-def refusal(where: str, error: Exception) -> DatabaseError:
-    """Our error for a connection that did not come about at ``where``, a host and port or a socket."""
-    reason = _reason(str(error))
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no connection came about at one place, in libpq's or the server's words, and what to do."""
+
+    where: str
+    kind: type[DatabaseError]
+    reason: str
+    advice: str
+
+
+def refusal(where: str, error: Exception) -> Refusal:
+    """What ``error`` means, raised by an attempt at ``where``: a host and port, or a socket."""
+    text = str(error)
     for pattern, kind, advice in _REFUSALS:
-        if re.search(pattern, str(error)):
-            return kind(f"no connection to the database at {where}: {reason}; {advice}")
-    return DatabaseUnavailable(f"no connection to the database at {where}: {reason}")
+        if re.search(pattern, text):
+            return Refusal(where, kind, _reason(text), advice)
+    return Refusal(where, DatabaseUnavailable, _reason(text), "look into the server's log")
+
+
+def no_connection(refusals: Sequence[Refusal]) -> DatabaseError:
+    """One error for all places tried, in one line; one that waiting cannot mend goes before the others."""
+    kind = next((one.kind for one in refusals if not one.kind.transient), DatabaseUnavailable)
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in refusals:
+        tried = places.setdefault((one.reason, one.advice), [])
+        if one.where not in tried:
+            tried.append(one.where)
+    causes = [f"{' and '.join(where)}: {reason}; {advice}" for (reason, advice), where in places.items()]
+    return kind("no connection to the database at " + " / ".join(causes))
 
 
 def _reason(text: str) -> str:
     """The last cause in libpq's lines, without the places and prefixes in front of it."""
-    lines = [
-        line for line in text.splitlines() if line.strip() and not line.startswith(("\t", "Is the server"))
-    ]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
     last = lines[-1] if lines else ""
-    last = re.sub(r"^.*?(?:\) |\d |\" )?failed: (?=\S)", "", last) if "failed: " in last else last
-    return one_line(re.sub(r"^(?:connection is bad|FATAL|ERROR): *", "", last))
+    last = last.rpartition(" failed: ")[2].removeprefix("connection is bad: ")
+    return one_line(re.sub(r"^(?:FATAL|ERROR): +", "", last))
 
 
 @contextmanager
@@ -104,5 +129,5 @@ def translated() -> Iterator[None]:
     """Inside, psycopg's errors leave as ours."""
     try:
         yield
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeEncodeError) as error:
         raise translate(error) from error

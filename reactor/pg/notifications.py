@@ -50,29 +50,31 @@ class ListeningConnection(Connection):
         Raises: ConnectionLost: the server is gone; what it had delivered was returned before.
         Cancellation: none is lost, the next call returns them.
         """
-        while True:
-            try:
-                async with self.lock:  # behind the statement that is running, if one is
-                    self._read()
-                if self._heard:
-                    batch = list(self._heard)
-                    self._heard.clear()
-                    return batch
-                if self.lock.locked():  # handed on to the next statement in the queue
-                    continue
+        await trio.lowlevel.checkpoint()  # a flood of notifications must not starve the other tasks
+        while not self._heard:
+            async with self.lock:  # behind the statement that is running, if one is
+                self._read()
+            if (
+                not self._heard and not self.lock.locked()
+            ):  # else handed on to the next statement in the queue
                 await self._readable()
-            except psycopg.Error as error:
-                raise translate(error) from error
+        batch = list(self._heard)
+        self._heard.clear()
+        return batch
 
     def _read(self) -> None:
         if self.closed:
             raise ConnectionLost("the connection to the database is closed")
+        lost: psycopg.Error | None = None
         try:
             self.pgconn.consume_input()
-        finally:
-            while heard := self.pgconn.notifies():
-                if self.pgconn.notify_handler:
-                    self.pgconn.notify_handler(heard)
+        except psycopg.Error as error:
+            lost = error
+        while heard := self.pgconn.notifies():
+            if self.pgconn.notify_handler:
+                self.pgconn.notify_handler(heard)
+        if lost is not None and not self._heard:
+            raise translate(lost) from lost
 
     async def _readable(self) -> None:
         """Wait until the socket has something to read, or until a statement needs the socket."""

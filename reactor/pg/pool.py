@@ -1,8 +1,9 @@
 """A small pool of connections.
 
 A semaphore holds the limit and the order of arrival; a stack holds the idle connections, the last used on
-top, so that a pool with little to do lets the others age out. Whoever has a permit takes from the stack or
-opens a new connection: permits in use plus idle connections never exceed the limit.
+top, so that a pool with little to do lets the others reach their lifetime, when they are closed. Whoever has
+a permit takes from the stack or opens a new connection: permits in use plus idle connections never exceed the
+limit.
 
 A connection is looked at before it is lent: a closed one, one past its lifetime, one whose socket has
 something to say although nobody asked (the server ended it) is dropped; one idle for long must answer first.
@@ -40,7 +41,7 @@ class _Idle:
 
 
 class Pool:
-    """At most ``limit`` connections, opened when needed, lent to one borrower each, first come first served."""
+    """At most ``limit`` connections, opened when needed, each lent to one borrower, in order of arrival."""
 
     def __init__(
         self,
@@ -204,6 +205,8 @@ class Pool:
                 await self._drop(connection)
             else:
                 self._stack.append(_Idle(connection, trio.current_time()))
+            while self._stack and trio.current_time() >= self._expires_at[self._stack[0].connection]:
+                await self._drop(self._stack.pop(0).connection)
         finally:
             self._permits.release()
 

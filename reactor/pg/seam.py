@@ -191,15 +191,25 @@ class Transaction(AsyncTransaction):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> bool:
-        if exc_val is None:
-            try:
-                await checkpoint_if_cancelled()
-                return await super().__aexit__(None, None, None)
-            except trio.Cancelled as cancelled:
-                if self.status is self.Status.ACTIVE:  # nothing was sent yet
-                    await self._undo(type(cancelled), cancelled, None, lock=True)
-                raise
-        return await self._undo(exc_type, exc_val, exc_tb, lock=True)
+        if exc_val is not None or self.force_rollback:
+            return await self._undo(exc_type, exc_val, exc_tb, lock=True)
+        try:
+            await checkpoint_if_cancelled()
+            self._check_commit()
+            return await super().__aexit__(None, None, None)
+        except BaseException as error:
+            if self.status is self.Status.ACTIVE:  # no commit was sent
+                await self._undo(type(error), error, None, lock=True)
+            raise
+
+    def _check_commit(self) -> None:
+        """Raises when a commit would be a rollback in silence: psycopg and the server let these two pass."""
+        if self.pgconn.status != pq.ConnStatus.OK:
+            raise e.OperationalError("the connection broke inside the transaction: nothing of it is kept")
+        if self.pgconn.transaction_status == pq.TransactionStatus.INERROR:
+            raise e.InFailedSqlTransaction(
+                "a statement failed inside the transaction and the error was swallowed: nothing of it is kept"
+            )
 
     async def _undo(
         self,
@@ -212,6 +222,7 @@ class Transaction(AsyncTransaction):
         with trio.move_on_after(CANCEL_BOUND_S, shield=True):
             async with self._conn.lock if lock else contextlib.nullcontext():
                 if self.pgconn.status == pq.ConnStatus.OK:
+                    self._conn.claim_socket()
                     return await drive(self._exit_gen(exc_type, exc_val, exc_tb), self.pgconn.socket)
         self.status = self.Status.FAILED
         self._conn.abandon()
@@ -230,6 +241,11 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         # Somebody waiting for the socket while no statement runs; see reactor.pg.notifications.
         self._watch: trio.CancelScope | None = None
 
+    @classmethod
+    async def connect(cls, conninfo: str = "", **_: Any) -> Self:
+        """Not this way: psycopg would wait on asyncio."""
+        raise RuntimeError("connections are opened by reactor.pg.connect")
+
     async def wait(self, gen: PQGen[RV], interval: float = 0.0, timeout: float | None = None) -> RV:
         """Run ``gen`` on this connection's socket; the caller holds the lock.
 
@@ -237,8 +253,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         Cancellation: the statement is cancelled on the server and the connection usable again within
             `CANCEL_BOUND_S`, or closed. Nothing is sent at all in a scope that is cancelled already.
         """
-        if self._watch is not None:
-            self._watch.cancel()  # takes its hands off the socket before this call returns
+        self.claim_socket()
         try:
             await checkpoint_if_cancelled()
             if timeout is None:
@@ -250,6 +265,11 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
                 await self._settle(gen)
             raise
         raise e._WaitTimeout
+
+    def claim_socket(self) -> None:
+        """Nobody else waits on the socket afterwards; the caller holds the lock."""
+        if self._watch is not None:
+            self._watch.cancel()  # trio takes its hands off the socket before this call returns
 
     async def _settle(self, gen: PQGen[Any]) -> None:
         """The statement has ended on the server and its answer is read, or the socket is closed."""
