@@ -1,0 +1,110 @@
+"""Claims for one queue: how many, from where in the index, and what a broken claim left behind.
+
+A claim reads the left end of an index that holds only claimable rows. Entries of rows just claimed stay there until
+vacuum may remove them, and somebody's long transaction forbids that: then every claim wades through all of them. So while
+claims come back full, the next one starts where the last stopped, priority by priority. That place is a hint only: what is
+inserted before it (more urgent, or due earlier but committed late) is found by a scan from the top, which comes before
+every sleep and once a second when busy, and takes at most a tenth of the time.
+"""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import structlog
+import trio
+
+from reactor.errors import DatabaseError, PoolTimeout
+from reactor.model.queues import Queue
+from reactor.pg import Pool
+from reactor.store import queues, steps
+from reactor.store.claimed import ClaimedRow
+from reactor.store.queues import Place, Taker
+
+log = structlog.get_logger()
+
+FROM_THE_TOP_S = 1.0  # when busy, how often to look for rows before the remembered places
+SHARE_OF_TIME = 0.1  # what scans from the top may take at most
+
+
+class Claimer:
+    """The claims of one queue."""
+
+    def __init__(self, queue: Queue, pool: Pool, taker: Callable[[], Taker]) -> None:
+        self.queue = queue
+        self.claims = 0
+        self.empty_claims = 0
+        self._pool = pool
+        self._taker = taker
+        self._places: dict[int, Place] = {}
+        self._top_due = 0.0
+        self._top_allowed = 0.0
+        self._in_doubt: list[UUID] = []
+
+    def may_take_something(self) -> bool:
+        """Whether there is any kind whose services are open."""
+        return bool(self._taker().kinds)
+
+    async def claim(self, limit: int) -> tuple[list[ClaimedRow], UUID, bool]:
+        """Up to ``limit`` rows, the token they are under, and whether that was all there is now.
+
+        Raises: DatabaseError: nothing is known to be claimed; a claim in doubt is undone by the next call.
+        Cancellation: must not happen; callers shield it.
+        """
+        now = trio.current_time()
+        if self._places and now < self._top_due:
+            rows, token = await self._ask(limit, list(self._places.values()))
+            if len(rows) == limit or (rows and trio.current_time() < self._top_allowed):
+                return rows, token, False
+            if rows:
+                self._top_due = 0.0  # the places are used up: next time from the top
+                return rows, token, False
+            await trio.sleep_until(self._top_allowed)
+        return await self.claim_from_the_top(limit)
+
+    async def claim_from_the_top(self, limit: int) -> tuple[list[ClaimedRow], UUID, bool]:
+        """As `claim`, from the left end of the index: if this finds too few, there are no more."""
+        began_at = trio.current_time()
+        self._places.clear()
+        rows, token = await self._ask(limit, [])
+        ended_at = trio.current_time()
+        cost_s = ended_at - began_at
+        self._top_allowed = ended_at + cost_s * (1 / SHARE_OF_TIME - 1)
+        self._top_due = max(ended_at + FROM_THE_TOP_S, self._top_allowed)
+        short = len(rows) < limit
+        if short:
+            self._places.clear()
+        return rows, token, short
+
+    async def next_due(self) -> float | None:
+        """Seconds until the next row is due that we may take; None when there is none."""
+        async with self._pool.connection() as conn:
+            return await queues.next_due(conn, self.queue, self._taker())
+
+    async def begin_missions(self, rows: list[ClaimedRow]) -> None:
+        """The missions whose first steps these are, are running."""
+        missions = {row.mission_id for row in rows if row.mission_id is not None and row.attempt == 1}
+        if missions:
+            async with self._pool.connection() as conn:
+                await steps.begin_missions(conn, missions)
+
+    async def _ask(self, limit: int, places: list[Place]) -> tuple[list[ClaimedRow], UUID]:
+        token = uuid4()
+        taker = self._taker()
+        try:
+            async with self._pool.connection() as conn:
+                while self._in_doubt:
+                    await queues.release(conn, self.queue, taker.worker, self._in_doubt[-1])
+                    self._in_doubt.pop()
+                rows = await queues.claim(conn, self.queue, taker, token=token, limit=limit, places=places)
+        except PoolTimeout:
+            raise
+        except DatabaseError:
+            self._in_doubt.append(token)
+            raise
+        self.claims += 1
+        self.empty_claims += not rows
+        for row in rows:
+            place = self._places.get(row.priority)
+            if place is None or (row.run_at, row.id) > (place.run_at, place.id):
+                self._places[row.priority] = Place(row.priority, row.run_at, row.id)
+        return rows, token

@@ -1,0 +1,332 @@
+-- name: claim
+-- Up to %(limit)s due steps this reactor may take, the most urgent first, at most 32 MiB of payload; running, fenced by %(token)s.
+with due as materialized (
+  select
+    step.id,
+    step.payload
+  from ops_mission_steps as step
+  where step.status = 'queued'
+    and step.run_at <= (select ops_now())
+    and step.kind = any (%(kinds)s)
+    and (%(agent)s::text is null or step.agent_id is null or step.agent_id = %(agent)s)
+    and not exists (select from ops_pauses as pause where pause.queue = 'mission')
+  order by step.priority desc, step.run_at, step.id
+  limit %(limit)s
+  for no key update skip locked
+),
+weighed as (
+  select
+    due.id,
+    sum(case when pg_column_size(due.payload) < 2000 then 2000 else octet_length(due.payload::text) end)
+      over (rows unbounded preceding) as bytes
+  from due
+),
+taken as (
+  select weighed.id
+  from weighed
+  where weighed.bytes <= 33554432
+)
+update ops_mission_steps as step
+set
+  status = 'running',
+  attempt = step.attempt + 1,
+  claimed_by = %(worker)s,
+  claim_token = %(token)s,
+  started_at = ops_now()
+from taken
+where step.id = taken.id
+returning
+  step.id,
+  step.priority,
+  step.run_at,
+  step.attempt,
+  step.max_attempts,
+  step.simulated,
+  step.mission_id,
+  step.seq,
+  step.kind,
+  step.agent_id,
+  step.payload;
+
+-- name: claim_from
+-- As claim, but each priority is read from the place the last claim had reached, past the dead entries before it.
+with due as materialized (
+  select
+    picked.id,
+    picked.payload
+  from unnest(
+    %(priorities)s::smallint[],
+    %(after_run_at)s::timestamptz[],
+    %(after_id)s::bigint[]
+  ) as place (priority, run_at, id)
+  cross join lateral (
+    select
+      step.id,
+      step.payload
+    from ops_mission_steps as step
+    where step.status = 'queued'
+      and step.priority = place.priority
+      and (step.run_at, step.id) > (place.run_at, place.id)
+      and step.run_at <= (select ops_now())
+      and step.kind = any (%(kinds)s)
+      and (%(agent)s::text is null or step.agent_id is null or step.agent_id = %(agent)s)
+      and not exists (select from ops_pauses as pause where pause.queue = 'mission')
+    order by step.run_at, step.id
+    limit %(limit)s
+    for no key update skip locked
+  ) as picked
+  limit %(limit)s
+),
+weighed as (
+  select
+    due.id,
+    sum(case when pg_column_size(due.payload) < 2000 then 2000 else octet_length(due.payload::text) end)
+      over (rows unbounded preceding) as bytes
+  from due
+),
+taken as (
+  select weighed.id
+  from weighed
+  where weighed.bytes <= 33554432
+)
+update ops_mission_steps as step
+set
+  status = 'running',
+  attempt = step.attempt + 1,
+  claimed_by = %(worker)s,
+  claim_token = %(token)s,
+  started_at = ops_now()
+from taken
+where step.id = taken.id
+returning
+  step.id,
+  step.priority,
+  step.run_at,
+  step.attempt,
+  step.max_attempts,
+  step.simulated,
+  step.mission_id,
+  step.seq,
+  step.kind,
+  step.agent_id,
+  step.payload;
+
+-- name: next_due
+-- Seconds until the next step this reactor may take is due; 0 or less when one is due already, null when there is none.
+select extract(epoch from step.run_at - ops_now())::float8
+from ops_mission_steps as step
+where step.status = 'queued'
+  and step.kind = any (%(kinds)s)
+  and (%(agent)s::text is null or step.agent_id is null or step.agent_id = %(agent)s)
+  and not exists (select from ops_pauses as pause where pause.queue = 'mission')
+order by step.run_at
+limit 1;
+
+-- name: lock_missions
+-- The missions are locked, in the order of their ids: the statement that must come before one that decides about steps.
+select mission.id
+from ops_missions as mission
+where mission.id = any (%(missions)s::bigint[])
+order by mission.id
+for no key update;
+
+-- name: roll_up
+-- The missions, locked before, are where their steps say.
+select ops_roll_up(%(missions)s::bigint[]);
+
+-- name: begin_missions
+-- Missions whose first step has begun are running.
+update ops_missions as mission
+set
+  status = 'running',
+  started_at = ops_now()
+from (
+  select approved.id
+  from ops_missions as approved
+  where approved.id = any (%(missions)s::bigint[])
+    and approved.status = 'approved'
+  order by approved.id
+  for no key update
+) as begun
+where mission.id = begun.id;
+
+-- name: succeed
+-- Those of the steps that are still running under their token have succeeded, each with its event; returns their ids.
+with outcome as materialized (
+  select
+    result.id,
+    result.token,
+    result.waited_s,
+    result.simulated,
+    result.result
+  from rows from (
+    unnest(%(ids)s::bigint[]),
+    unnest(%(tokens)s::uuid[]),
+    unnest(%(waited_s)s::float8[]),
+    unnest(%(simulated)s::boolean[]),
+    jsonb_array_elements(%(results)s::jsonb)
+  ) as result (id, token, waited_s, simulated, result)
+),
+done as (
+  update ops_mission_steps as step
+  set
+    status = 'succeeded',
+    result = outcome.result,
+    simulated = outcome.simulated,
+    started_at = step.started_at + outcome.waited_s * interval '1 second',
+    completed_at = ops_now(),
+    failure_reason = null
+  from outcome
+  where step.id = outcome.id
+    and step.claim_token = outcome.token
+    and step.status = 'running'
+  returning step.id, step.mission_id, step.kind, step.agent_id
+),
+told as (
+  insert into ops_agent_events (kind, agent_id, title, tags, metadata)
+  select
+    'step_succeeded',
+    done.agent_id,
+    done.kind,
+    array['step', done.kind],
+    jsonb_build_object('step_id', done.id, 'mission_id', done.mission_id)
+  from done
+)
+select done.id
+from done;
+
+-- name: settle
+-- Those of the steps that are still running under their token are where their outcome says; returns id and status.
+with outcome as materialized (
+  select
+    given.id,
+    given.token,
+    given.status,
+    given.attempts,
+    given.delay_s,
+    given.reason
+  from unnest(
+    %(ids)s::bigint[],
+    %(tokens)s::uuid[],
+    %(statuses)s::text[],
+    %(attempts)s::smallint[],
+    %(delay_s)s::float8[],
+    %(reasons)s::text[]
+  ) as given (id, token, status, attempts, delay_s, reason)
+),
+settled as (
+  update ops_mission_steps as step
+  set
+    status = outcome.status,
+    attempt = greatest(step.attempt + outcome.attempts, 0),
+    run_at = case
+      when outcome.status = 'queued' and outcome.delay_s > 0 then ops_now() + outcome.delay_s * interval '1 second'
+      else step.run_at
+    end,
+    started_at = case when outcome.status = 'queued' then null else step.started_at end,
+    completed_at = case when outcome.status = 'queued' then null else ops_now() end,
+    claimed_by = case when outcome.status = 'queued' then null else step.claimed_by end,
+    failure_reason = outcome.reason
+  from outcome
+  where step.id = outcome.id
+    and step.claim_token = outcome.token
+    and step.status = 'running'
+  returning step.id, step.status, step.mission_id, step.kind, step.agent_id, step.attempt, outcome.reason, outcome.attempts
+),
+told as (
+  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata)
+  select
+    case settled.status when 'queued' then 'step_retried' else 'step_' || settled.status end,
+    settled.agent_id,
+    settled.kind,
+    left(settled.reason, 4000),
+    array['step', settled.kind],
+    jsonb_build_object('step_id', settled.id, 'mission_id', settled.mission_id, 'attempt', settled.attempt)
+  from settled
+  where settled.status <> 'queued' or settled.attempts = 0
+)
+select settled.id, settled.status
+from settled;
+
+-- name: still_mine
+-- Of the steps those that are still running under their token.
+select step.id
+from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
+join ops_mission_steps as step
+  on step.id = mine.id
+  and step.claim_token = mine.token
+where step.status = 'running';
+
+-- name: finished_under
+-- Of the steps those that are finished under their token: what a broken commit had done after all.
+select step.id, step.status
+from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
+join ops_mission_steps as step
+  on step.id = mine.id
+  and step.claim_token = mine.token
+where step.status in ('succeeded', 'failed', 'cancelled', 'queued');
+
+-- name: orphaned_kinds
+-- Due steps of kinds that no live reactor has had for a minute, or no reactor ever: failed for good; returns id, kind, mission.
+with lost as (
+  select step.id
+  from ops_mission_steps as step
+  where step.status = 'queued'
+    and step.run_at <= (select ops_now())
+    and not step.kind = any (%(kinds)s)
+    and not exists (
+      select
+      from ops_workers as worker
+      where step.kind = any (worker.kinds)
+        and worker.heartbeat_at > ops_now() - interval '60 seconds'
+    )
+    and (
+      not exists (select from ops_step_kinds as known where known.kind = step.kind)
+      or exists (
+        select
+        from ops_step_kinds as known
+        where known.kind = step.kind
+          and known.seen_at < ops_now() - interval '60 seconds'
+          and step.run_at < ops_now() - interval '60 seconds'
+      )
+    )
+  order by step.id
+  limit 500
+  for no key update skip locked
+),
+failed as (
+  update ops_mission_steps as step
+  set
+    status = 'failed',
+    completed_at = ops_now(),
+    failure_reason = 'no reactor knows the kind ' || step.kind || '; known are '
+      || (select coalesce(string_agg(known.kind, ', ' order by known.kind), 'none') from ops_step_kinds as known)
+  from lost
+  where step.id = lost.id
+  returning step.id, step.kind, step.mission_id, step.agent_id, step.failure_reason
+),
+told as (
+  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata)
+  select
+    'step_failed',
+    failed.agent_id,
+    failed.kind,
+    left(failed.failure_reason, 4000),
+    array['step', left(failed.kind, 100)],
+    jsonb_build_object('step_id', failed.id, 'mission_id', failed.mission_id)
+  from failed
+)
+select failed.id, failed.kind, failed.mission_id
+from failed;
+
+-- name: release
+-- Whatever is still running under %(token)s (null: under any) and claimed by %(worker)s goes back as if never taken.
+update ops_mission_steps as step
+set
+  status = 'queued',
+  attempt = greatest(step.attempt - 1, 0),
+  claimed_by = null,
+  started_at = null
+where step.status = 'running'
+  and step.claimed_by = %(worker)s
+  and (%(token)s::uuid is null or step.claim_token = %(token)s);
