@@ -1,9 +1,9 @@
 """What the operator says: every environment variable, with its meaning, unit and default.
 
 Three layers, the first that names a variable wins: the environment, then ``.env.local``, then ``.env`` of the
-working directory. An empty variable counts as unset. A secret may come from a file instead: ``NAME_FILE`` holds
-its path. A malformed value is a ``ConfigurationError`` of one line that names the variable, where it was found
-and what it wants; it never repeats a secret.
+working directory. An empty variable counts as unset. A secret may come from a file instead: ``NAME_FILE``
+holds its path. A malformed value is a ``ConfigurationError`` of one line that names the variable, where it
+was found and what it wants, but never repeats a secret.
 """
 
 import os
@@ -24,6 +24,7 @@ DEFAULT_MODEL = "claude-haiku-5-5"
 _DATABASE_URL_WANTS = "a PostgreSQL address such as postgresql://user:password@host:5432/name"
 _AGENT = r"^[a-z][a-z0-9_-]{0,62}$"
 _MODULES = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_URI = re.compile(r"postgres(ql)?(\+\w+)?://")
 _KEYWORD = re.compile(r"\s*[a-z_]+\s*=")
 
 
@@ -34,7 +35,7 @@ def _variable(
 
 
 def _database_url(value: str) -> str:
-    if value.startswith(("postgresql://", "postgres://")) or _KEYWORD.match(value):
+    if _URI.match(value) or _KEYWORD.match(value):
         return value
     raise ValueError(_DATABASE_URL_WANTS)
 

@@ -1,0 +1,144 @@
+"""Every command there is, and the way in and out."""
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from reactor import __version__
+from reactor.cli.endings import ended
+
+
+class Entry(NamedTuple):
+    """Where a command lives, and its line in the help."""
+
+    module: str
+    attribute: str
+    line: str
+    hidden: bool = False
+
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Run": {
+        "run": Entry("run", "run_command", "the reactor itself (also with no command at all)"),
+        "init": Entry("database", "init", "what the company is: asked, then written to policy company"),
+        "migrate": Entry("database", "migrate", "bring the schema to current"),
+        "doctor": Entry("doctor", "doctor", "check everything; each finding says what to do"),
+        "url": Entry("database", "url", "the database in use, as a URI"),
+        "psql": Entry("database", "psql", "psql on the database in use"),
+    },
+    "Give work": {
+        "enqueue": Entry("work", "enqueue", "a step, a mission, a roundtable or an initiative"),
+        "retry": Entry("work", "retry", "bring failed or cancelled work back"),
+        "cancel": Entry("work", "cancel", "call work off, running or not"),
+    },
+    "Look": {
+        "status": Entry("look", "status", "queues, reactors, breakers, what failed"),
+        "events": Entry("look", "events", "what happened, and with --follow what happens"),
+        "show": Entry("look", "show", "one thing whole"),
+        "workers": Entry("look", "workers", "the reactors that run or ran"),
+        "relationships": Entry("look", "relationships", "who likes whom, and how much"),
+    },
+    "Steer": {
+        "pause": Entry("control", "pause", "stop taking work, in all queues or one"),
+        "resume": Entry("control", "resume", "take work again"),
+        "policy": Entry("control", "policy", "read or change a policy"),
+        "breaker": Entry("control", "breaker", "the circuit breakers; reset closes one"),
+    },
+}
+TABLE: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for; suggests the nearest for a wrong word."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the table."""
+        return list(TABLE)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now, or None."""
+        entry = TABLE.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = getattr(import_module(f"reactor.cli.{entry.module}"), entry.attribute)
+        _add_debug(command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with the nearest command named when there is no such one."""
+        if args and args[0] not in TABLE and not args[0].startswith("-"):
+            near = get_close_matches(args[0], TABLE, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else "see voxyz-reactor --help"
+            raise click.UsageError(f"there is no command {args[0][:60]!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing what stands behind it."""
+        for title, entries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.line) for name, entry in entries.items()])
+
+
+def _add_debug(command: click.Command) -> None:
+    """``--debug`` is understood behind the command and its subcommands as well as before."""
+    if not any(parameter.name == "debug" for parameter in command.params):
+        command.params.append(_debug_option())
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _add_debug(child)
+
+
+def _remember_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_root().meta["reactor.debug"] = True
+        ended.debug = True
+
+
+def _debug_option() -> click.Option:
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_debug,
+        help="Show the traceback of an error.",
+    )
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", message="voxyz-reactor %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """The event-driven engine for teams of LLM agents on PostgreSQL.
+
+    Without a command it runs the reactor. Settings come from the environment, .env.local and .env:
+    `voxyz-reactor run --help` lists them.
+    """
+    if ctx.invoked_subcommand is None:
+        command = cli.get_command(ctx, "run")
+        assert command is not None
+        with command.make_context("run", [], parent=ctx) as inner:
+            command.invoke(inner)
+
+
+_add_debug(cli)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Every error has become one line on stderr."""
+
+    def invoke() -> Any:
+        args = list(sys.argv[1:] if arguments is None else arguments)
+        return cli.main(args, prog_name="voxyz-reactor", standalone_mode=False)
+
+    return ended(invoke)
