@@ -34,7 +34,7 @@ HURRIED_SETTINGS = {
 
 
 def chosen_binaries() -> Binaries:
-    """By REACTOR_TEST_PG: unset = the wheel's 18, ``16`` or ``18`` = the wheel's, else a directory of programs."""
+    """By REACTOR_TEST_PG: unset or ``18``, ``16`` = the wheel's, else a directory of programs."""
     wanted = os.environ.get("REACTOR_TEST_PG", "")
     if wanted in ("", "18"):
         return wheel_binaries(18)

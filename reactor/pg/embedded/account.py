@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,22 @@ class Account:
         if found.st_gid == self.gid:
             return bool(found.st_mode & owner_bit >> 3)
         return bool(found.st_mode & owner_bit >> 6)
+
+
+def make_passable(directory: Path) -> None:
+    """``directory`` exists; what we had to make of it and its parents is open to everybody."""
+    if not directory.is_dir():
+        make_passable(directory.parent)
+        with suppress(FileExistsError):
+            directory.mkdir()
+            directory.chmod(0o755)
+
+
+def existing_account() -> Account | None:
+    """As ``server_account``, but None instead of making a missing system user."""
+    if os.geteuid() == 0 and _look_up() is None:
+        return None
+    return server_account()
 
 
 def server_account() -> Account:

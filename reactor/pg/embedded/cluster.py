@@ -3,7 +3,7 @@
 Layout below ``base``, which belongs to us; the three directories inside belong to the server's account::
 
     base/data/           the data directory; it appears complete, by a rename, or not at all
-    base/data.new/       one in the making; whatever is found there is from an interrupted attempt
+    base/data.new-…/     one in the making; whatever is found there is from an interrupted attempt
     base/log/            postgres.log, and postgres.log.1 once it grew past 8 MiB
     base/socket/         the Unix socket, mode 0700 (elsewhere when the path would be too long)
     base/voxyz.conf      our settings, written anew at each start; postgresql.conf may override them
@@ -17,6 +17,7 @@ lock. ``look`` changes nothing and may be called by anybody.
 
 import errno
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -30,7 +31,7 @@ from urllib.parse import quote
 from reactor.errors import ConfigurationError, EmbeddedServerError
 from reactor.pg.embedded.account import Account
 from reactor.pg.embedded.binaries import Binaries
-from reactor.pg.embedded.processes import end_orphans, is_server_process, poll
+from reactor.pg.embedded.processes import end_orphans, is_server_process, poll, server_processes
 
 SUPERUSER = "voxyz"
 DATABASE = "voxyz"
@@ -39,6 +40,7 @@ _LOG_ROTATES_AT = 8 * 1024 * 1024  # bytes
 _INITDB_TIMEOUT_S = 120.0
 _START_TIMEOUT_S = 60.0  # replaying the log after a crash takes its time
 _STOP_TIMEOUT_S = 20.0
+_ORPHAN_PATIENCE_S = 3.0  # an idle backend notices the end of its postmaster within milliseconds
 _KEPT_VARIABLES = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "TZDIR")
 
 
@@ -126,8 +128,10 @@ class Cluster:
         Only the owner of the socket's directory gets in, without a password; ``hba`` adds lines of its own.
         Raises EmbeddedServerError with initdb's own last word; then nothing is left behind.
         """
-        half = self.base / "data.new"
-        shutil.rmtree(half, ignore_errors=True)
+        for leftover in self.base.glob("data.new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        # A name of its own: the initdb of a killed attempt may still be writing under the old one.
+        half = self.base / f"data.new-{secrets.token_hex(4)}"
         self._prepare()
         half.mkdir(mode=0o700)
         self.account.own(half)
@@ -191,6 +195,8 @@ class Cluster:
         """
         self._prepare()
         self.clear_remains()
+        if self.look() is not None:  # begun by somebody who was killed over it
+            return self.await_ready()
         with suppress(FileNotFoundError):
             if self.log.stat().st_size > _LOG_ROTATES_AT:
                 self.log.rename(self.log.with_name("postgres.log.1"))
@@ -223,6 +229,9 @@ class Cluster:
         Left alone when a server lives here. The pid file goes only after its children: as long as one of them
         lives, PostgreSQL itself refuses the data directory, by the shared memory it is attached to.
         """
+        # A process without a pid file may also be a postmaster on its way up, begun by somebody who was
+        # killed.
+        poll(lambda: self.look() is not None or not server_processes(self.data), _ORPHAN_PATIENCE_S)
         if self.look() is not None:
             return
         end_orphans(self.data)
@@ -231,7 +240,7 @@ class Cluster:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> None:
-        """No server runs here and the data is at rest; one that takes over ``timeout_s`` is crashed instead."""
+        """No server runs here, its data at rest; one that takes over ``timeout_s`` is crashed instead."""
         for how, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0)):
             found = self.look()
             # Never signal a pid that is not visibly ours: it may be a stranger's, or mean another container.
@@ -274,7 +283,9 @@ class Cluster:
     def _sentence(self, what: str, said: str) -> str:
         """One line for the operator out of a program's last words."""
         if os.strerror(errno.ENOSPC) in said:
-            return f"the embedded PostgreSQL {what}: no space is left for {self.base}: free some, then start again"
+            return (
+                f"the embedded PostgreSQL {what}: no space is left for {self.base}: free some and try again"
+            )
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         grave = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "error:" in line]
         last = (grave or lines or ["it said nothing"])[-1]

@@ -48,25 +48,18 @@ def server_processes(data: Path) -> list[int]:
     return [pid for pid in pids if is_server_process(pid, data)]
 
 
-def end_orphans(data: Path, *, patience_s: float = 5.0) -> None:
-    """No process of a dead postmaster works in ``data`` any more.
+def end_orphans(data: Path, *, patience_s: float = 3.0) -> None:
+    """No process works in ``data`` any more: asked to quit, and killed after ``patience_s`` seconds.
 
     An idle backend notices within milliseconds that its postmaster is gone; a busy one only when its
-    statement ends, and as long as it lives no new server may start. It is asked to quit, then killed: its
-    transaction is lost with its postmaster either way.
+    statement ends, and as long as it lives no new server may start. Its transaction is lost either way.
     """
-    if _all_gone(data, patience_s / 2):
-        return
     for how in (signal.SIGQUIT, signal.SIGKILL):
         for pid in server_processes(data):
             with suppress(ProcessLookupError):
                 os.kill(pid, how)
-        if _all_gone(data, patience_s / 2):
+        if poll(lambda: not server_processes(data), patience_s):
             return
-
-
-def _all_gone(data: Path, patience_s: float) -> bool:
-    return poll(lambda: not server_processes(data), patience_s)
 
 
 def poll(condition: Callable[[], bool], timeout_s: float, *, gap_s: float = 0.02) -> bool:
