@@ -70,3 +70,64 @@ class SchemaError(ReactorError):
 
 class EmbeddedServerError(ReactorError):
     """The embedded PostgreSQL could not be set up, started or stopped; the message names its log."""
+
+
+class TemplateError(ReactorError):
+    """A payload asks for something that is not there; the message names it."""
+
+
+class UnknownAgent(UsageError):
+    """No such agent, or one that is not active; the message names those who are."""
+
+
+class PayloadRefused(ReactorError):
+    """A step's payload is not what its kind takes; the message names the field."""
+
+
+class NotNow(ReactorError):
+    """Something outside is closed for a while; the work waits, it has not failed.
+
+    ``delay_s`` is how long, or None when a ring or a timer of somebody else says when it is over.
+    """
+
+    transient = True
+
+    def __init__(self, message: str, delay_s: float | None = None) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+class ServiceClosed(NotNow):
+    """The circuit breaker of ``service`` allows no call now."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"the breaker of {service} is open")
+        self.service = service
+
+
+class CallsPaused(NotNow):
+    """LLM calls are paused by somebody; they go on when that is lifted."""
+
+
+class RateLimited(NotNow):
+    """The provider asks for fewer calls; the same again after ``delay_s``."""
+
+
+class KeyRefused(NotNow):
+    """The provider refuses the API key: a person has to look at it."""
+
+
+class LLMUnavailable(ReactorError):
+    """The provider failed, timed out or could not be reached; counts for its breaker, and may pass."""
+
+    transient = True
+
+
+class LLMRequestRefused(ReactorError):
+    """The provider will not take this request, today or tomorrow; the message says why."""
+
+
+class LLMReplyRefused(ReactorError):
+    """The model declined, or its answer had not the shape asked for; another attempt may differ."""
+
+    transient = True

@@ -1,0 +1,256 @@
+"""The one metered door to a language model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+import trio
+from pydantic import BaseModel, ValidationError
+
+from reactor.errors import (
+    CallsPaused,
+    DatabaseError,
+    LLMReplyRefused,
+    LLMRequestRefused,
+    LLMUnavailable,
+    NotNow,
+    ReactorError,
+    ServiceClosed,
+)
+from reactor.llm.limits import Limits
+from reactor.llm.metering import (
+    DEFAULT_MODEL,
+    PRICES,
+    Meter,
+    Price,
+    Reservation,
+    Settlement,
+    Tally,
+    estimate_input,
+    price_of,
+)
+from reactor.llm.request import Answer, LLMReply, LLMRequest, Message, Usage
+
+S = TypeVar("S", bound=BaseModel)
+
+# Longer than this nobody waits for a free place; the work goes back and comes again.
+_PLACE_WITHIN_S: Final = 30.0
+_TRY_AGAIN_IN_S: Final = 5.0
+
+# What is owed after an answer (the books, the breaker) is done even when the caller is cancelled, within this time.
+_AFTERWARDS_S: Final = 2.0
+
+_REPAIR: Final = "That was not the JSON asked for: {problem}. Answer again, with the corrected JSON object and nothing else."
+
+
+class Provider(Protocol):
+    """Somebody who answers. Raises only errors of ours: RateLimited, KeyRefused, LLMUnavailable, LLMRequestRefused, LLMReplyRefused."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in replies and the ledger."""
+
+    @property
+    def service(self) -> str:
+        """Whose breaker guards it."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its answers are made up and free."""
+
+    async def answer(self, request: LLMRequest, model: str, schema: Mapping[str, Any] | None) -> Answer:
+        """The model's answer; with ``schema`` a JSON object of that shape. Cancellation: the call is dropped."""
+
+
+class Guard(Protocol):
+    """Says whether a service may be called, and hears how it went."""
+
+    async def allow(self, service: str) -> bool:
+        """Whether a call may go ahead now; a true answer may be a permit that wants a report."""
+
+    async def record(self, service: str, success: bool) -> None:
+        """The call went well, or it did not."""
+
+
+class Gateway:
+    """Every call of this process goes through here: guarded, limited, metered, its answer's shape checked."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        guard: Guard,
+        *,
+        meter: Meter | None = None,
+        limits: Callable[[], Limits] = Limits,
+        default_model: str = DEFAULT_MODEL,
+        prices: Mapping[str, Price] = PRICES,
+    ) -> None:
+        self.provider = provider
+        self.meter: Meter = meter or Tally()
+        self.default_model = default_model
+        self._guard = guard
+        self._limits = limits
+        self._prices = prices
+        self._places = trio.CapacityLimiter(limits().concurrency)
+        self._held: str | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its answers are made up."""
+        return self.provider.simulated
+
+    def hold(self, reason: str) -> None:
+        """No call begins from now on, not even one that waits for its place; those under way go on."""
+        self._held = reason
+
+    def release(self) -> None:
+        """Calls may begin again."""
+        self._held = None
+
+    async def complete(self, request: LLMRequest) -> LLMReply:
+        """The answer in plain text.
+
+        Raises: NotNow (ServiceClosed, CallsPaused, RateLimited, KeyRefused): nothing was spent, try later.
+            LLMUnavailable: the provider failed. LLMRequestRefused, LLMReplyRefused: it would not.
+        Cancellation: the call is dropped and settled; the breaker hears nothing.
+        """
+        return await self._call(request, None)
+
+    async def structured(self, request: LLMRequest, shape: type[S]) -> tuple[S, LLMReply]:
+        """The answer as a ``shape``, and the reply it was in. An answer of another shape is asked to be mended, once.
+
+        Raises: as `complete`; LLMReplyRefused also when the second answer has not the shape either.
+        """
+        schema = shape.model_json_schema()
+        reply = await self._call(request, schema)
+        try:
+            return _parsed(reply, shape), reply
+        except _WrongShape as wrong:
+            again = replace(
+                request,
+                messages=(
+                    *request.messages,
+                    Message("assistant", reply.text or "(nothing)"),
+                    Message("user", _REPAIR.format(problem=wrong)),
+                ),
+            )
+        reply = await self._call(again, schema)
+        try:
+            return _parsed(reply, shape), reply
+        except _WrongShape as wrong:
+            raise LLMReplyRefused(f"the answer has not the shape of {shape.__name__}: {wrong}") from None
+
+    async def _call(self, request: LLMRequest, schema: Mapping[str, Any] | None) -> LLMReply:
+        limits = self._limits()
+        if self._places.total_tokens != limits.concurrency:
+            self._places.total_tokens = limits.concurrency
+        self._check_hold()
+        place = object()
+        with trio.move_on_after(_PLACE_WITHIN_S) as waiting:
+            await self._places.acquire_on_behalf_of(place)
+        if waiting.cancelled_caught:
+            raise NotNow(f"all {self._places.total_tokens:g} places for LLM calls are busy", _TRY_AGAIN_IN_S)
+        try:
+            self._check_hold()
+            return await self._metered(request, schema)
+        finally:
+            self._places.release_on_behalf_of(place)
+
+    def _check_hold(self) -> None:
+        if self._held is not None:
+            raise CallsPaused(self._held)
+
+    async def _metered(self, request: LLMRequest, schema: Mapping[str, Any] | None) -> LLMReply:
+        model = request.model or self.default_model
+        price = price_of(model, self._prices)
+        most = price.of(Usage(input_tokens=estimate_input(request), output_tokens=request.max_tokens))
+        reservation = Reservation(request, model, 0.0 if self.simulated else most)
+        await self.meter.reserve(reservation)
+        # Until it is known what the call used, it used what was reserved.
+        ending = _Ending("cancelled", Usage(), reservation.most_usd, most)
+        began = trio.current_time()
+        try:
+            answer = await self._guarded(request, model, schema)
+            cost = price_of(answer.model, self._prices).of(answer.usage)
+            ending = _Ending("ok", answer.usage, 0.0 if self.simulated else cost, cost)
+        except (NotNow, DatabaseError, LLMRequestRefused) as error:
+            ending = _Ending(type(error).__name__, Usage(), 0.0, 0.0)
+            raise
+        except ReactorError as error:
+            ending = replace(ending, outcome=type(error).__name__)
+            raise
+        finally:
+            latency_s = trio.current_time() - began
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _AFTERWARDS_S):
+                await self.meter.settle(reservation, ending.settled(self.simulated, latency_s))
+        return LLMReply(
+            text=answer.text,
+            model=answer.model,
+            provider=self.provider.name,
+            simulated=self.simulated,
+            usage=answer.usage,
+            cost_usd=ending.cost_usd,
+            would_cost_usd=ending.would_cost_usd,
+            latency_s=latency_s,
+            stopped=answer.stopped,
+        )
+
+    async def _guarded(self, request: LLMRequest, model: str, schema: Mapping[str, Any] | None) -> Answer:
+        service = self.provider.service
+        if not await self._guard.allow(service):
+            raise ServiceClosed(service)
+        self._check_hold()
+        try:
+            with trio.move_on_after(request.timeout_s) as calling:
+                answer = await self.provider.answer(request, model, schema)
+            if calling.cancelled_caught:
+                raise LLMUnavailable(f"{self.provider.name} did not answer within {request.timeout_s:g} s")
+        except LLMUnavailable:
+            await self._report(service, success=False)
+            raise
+        except (LLMRequestRefused, LLMReplyRefused):
+            # It answered, if not to our liking: the service is well.
+            await self._report(service, success=True)
+            raise
+        await self._report(service, success=True)
+        return answer
+
+    async def _report(self, service: str, *, success: bool) -> None:
+        """The breaker has heard it, or a warning says that it could not: an answer paid for is not thrown away."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _AFTERWARDS_S):
+            try:
+                await self._guard.record(service, success)
+            except DatabaseError as error:
+                structlog.get_logger().warning("breaker_not_told", service=service, reason=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    outcome: str
+    usage: Usage
+    cost_usd: float
+    would_cost_usd: float
+
+    def settled(self, simulated: bool, latency_s: float) -> Settlement:
+        return Settlement(self.outcome, simulated, self.usage, self.cost_usd, self.would_cost_usd, latency_s)
+
+
+class _WrongShape(Exception):
+    """An answer that is not what was asked for; the message says how."""
+
+
+def _parsed(reply: LLMReply, shape: type[S]) -> S:
+    text = reply.text.strip()
+    if reply.stopped == "max_tokens":
+        raise _WrongShape("it was cut short; be briefer")
+    if text.startswith("```"):
+        text = text.strip("`").removeprefix("json").strip()
+    try:
+        return shape.model_validate_json(text)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, problem['loc'])) or 'the answer'}: {problem['msg']}"
+            for problem in error.errors()[:5]
+        ]
+        raise _WrongShape("; ".join(problems)) from None

@@ -1,0 +1,30 @@
+-- name: register
+-- The kinds are as given, seen now; rows are locked in the order given.
+insert into ops_step_kinds (kind, description, external, timeout_s, input_schema)
+select
+  offered.kind,
+  offered.description,
+  offered.external,
+  offered.timeout_s,
+  offered.input_schema
+from unnest(
+  %(kinds)s::text[],
+  %(descriptions)s::text[],
+  %(externals)s::boolean[],
+  %(timeouts_s)s::double precision[],
+  %(input_schemas)s::jsonb[]
+) with ordinality as offered (kind, description, external, timeout_s, input_schema, place)
+order by offered.place
+on conflict (kind) do update
+set
+  description = excluded.description,
+  external = excluded.external,
+  timeout_s = excluded.timeout_s,
+  input_schema = excluded.input_schema,
+  seen_at = ops_now();
+
+-- name: known
+-- Every kind ever offered.
+select known.kind
+from ops_step_kinds as known
+order by known.kind;
