@@ -79,7 +79,10 @@ def _sentence(cause: BaseException) -> tuple[str, int]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The first that matters among the errors of a group: ours before others, anything before an interrupt."""
+    """The first that matters among the errors of a group.
+
+    Ours before others, anything before an interrupt.
+    """
     leaves = list(_leaves(error))
     for kind in (ReactorError, click.ClickException, Exception):
         for leaf in leaves:

@@ -1,0 +1,123 @@
+"""The log on stderr: lines in colour for a terminal, JSON for everything else.
+
+Engine code calls ``structlog.get_logger()``; libraries that use the standard ``logging`` come out the same
+way. Every line has time, level and event, and what is known of queue, id, mission_id, agent, worker,
+attempt. What agents read or write and what opens doors is never logged: fields of such names are dropped,
+passwords in addresses are blanked, and an exception is logged with its place and its own message, not with
+the chain of those that led to it.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO
+
+import structlog
+
+ORDER = ("time", "level", "event", "queue", "id", "mission_id", "agent", "worker", "attempt") PRIVATE =
+frozenset(("payload", "prompt", "prompts", "messages", "system", "result", "results", "text", "dialogue",
+"content", "password", "secret", "token", "api_key", "authorization", "cookie", "dsn", "database_url",
+"direct_url", "claim_token")) _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]+@") _KEYWORD_PASSWORD =
+re.compile(r"\bpassword\s*=\s*('[^']*'|\S+)", re.IGNORECASE) _API_KEY =
+re.compile(r"\bsk-[A-Za-z0-9_-]{8,}") _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning":
+logging.WARNING, "error": logging.ERROR}
+
+Fields = MutableMapping[str, Any]
+
+
+def configure(
+    form: Literal["console", "json"] | None = None, level: str = "info", stream: TextIO | None = None
+) -> None:
+    """From now on everything logged at ``level`` or above goes to ``stream`` (default stderr).
+
+    ``form`` None: console when the stream is a terminal, else JSON. May be called again, which replaces the
+    former.
+    """
+    target = stream or sys.stderr
+    chosen = form or ("console" if target.isatty() else "json")
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _exception,
+        _discreet,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    render: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if chosen == "json":
+        render += [_ordered, structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
+    else:
+        render += [
+            structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time", pad_event_to=28)
+        ]
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=render, foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()]
+        )
+    )
+    root = logging.getLogger()
+    for former in [h for h in root.handlers if getattr(h, "_of_reactor", False)]:
+        root.removeHandler(former)
+    handler._of_reactor = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    root.setLevel(_LEVELS[level])
+    # Their debug lines carry statements, parameters and whole requests.
+    for chatty in ("psycopg", "httpx", "httpx2", "httpcore", "anthropic", "hypercorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))
+    logging.raiseExceptions = False  # a log nobody can read any more must not stop the work
+
+
+def _ordered(_logger: Any, _method: str, fields: Fields) -> Fields:
+    first = {name: fields.pop(name) for name in ORDER if name in fields}
+    return {**first, **fields}
+
+
+def _discreet(_logger: Any, _method: str, fields: Fields) -> Fields:
+    for name in [name for name in fields if name.lower() in PRIVATE]:
+        del fields[name]
+    for name, value in fields.items():
+        if isinstance(value, str):
+            fields[name] = without_secrets(value)
+    return fields
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with the passwords of addresses and with API keys blanked."""
+    text = _PASSWORD.sub(r"\1:***@", text)
+    text = _KEYWORD_PASSWORD.sub("password=***", text)
+    return _API_KEY.sub("sk-***", text)
+
+
+def _exception(_logger: Any, _method: str, fields: Fields) -> Fields:
+    """``exc_info`` becomes ``exception``: places and messages of the error itself, causes left out."""
+    info = fields.pop("exc_info", None)
+    if not info:
+        return fields
+    if isinstance(info, BaseException):
+        error: BaseException | None = info
+    elif isinstance(info, tuple):
+        error = info[1]
+    else:
+        error = sys.exc_info()[1]
+    if error is not None:
+        fields["exception"] = "\n".join(_told(error))
+    return fields
+
+
+def _told(error: BaseException) -> list[str]:
+    places = [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    lines = [*places, f"{type(error).__name__}: {' '.join(str(error).split())}"]
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            lines += [f"  {line}" for line in _told(part)]
+    return lines
