@@ -12,6 +12,8 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
+declare
+  stopped_handlers bigint;
 begin
   with state as (
     select
@@ -106,7 +108,9 @@ begin
       and head.hold is null
     returning step.id
   )
-  perform count(*) from stopped;
+  select count(*)
+  into stopped_handlers
+  from stopped;
 end
 $$;
 

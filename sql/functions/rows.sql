@@ -321,6 +321,7 @@ set search_path = public, pg_temp
 as $$
 declare
   found_mission ops_missions;
+  stopped_handlers bigint;
 begin
   select *
   into found_mission
@@ -352,7 +353,8 @@ begin
     where step.id = before.id
     returning step.id, before.status
   )
-  perform pg_notify('ops_control', 'cancel:step:' || stopped.id)
+  select count(pg_notify('ops_control', 'cancel:step:' || stopped.id)::text)
+  into stopped_handlers
   from stopped
   where stopped.status = 'running';
   update ops_missions as mission
