@@ -16,13 +16,40 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-ORDER = ("time", "level", "event", "queue", "id", "mission_id", "agent", "worker", "attempt") PRIVATE =
-frozenset(("payload", "prompt", "prompts", "messages", "system", "result", "results", "text", "dialogue",
-"content", "password", "secret", "token", "api_key", "authorization", "cookie", "dsn", "database_url",
-"direct_url", "claim_token")) _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]+@") _KEYWORD_PASSWORD =
-re.compile(r"\bpassword\s*=\s*('[^']*'|\S+)", re.IGNORECASE) _API_KEY =
-re.compile(r"\bsk-[A-Za-z0-9_-]{8,}") _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning":
-logging.WARNING, "error": logging.ERROR}
+ORDER = ("time", "level", "event", "queue", "id", "mission_id", "agent", "worker", "attempt")
+_WORK = (
+    "payload",
+    "prompt",
+    "prompts",
+    "messages",
+    "system",
+    "result",
+    "results",
+    "text",
+    "dialogue",
+    "content",
+)
+_DOORS = (
+    "password",
+    "secret",
+    "token",
+    "api_key",
+    "authorization",
+    "cookie",
+    "dsn",
+    "database_url",
+    "direct_url",
+)
+PRIVATE = frozenset((*_WORK, *_DOORS, "claim_token"))
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]+@")
+_KEYWORD_PASSWORD = re.compile(r"\bpassword\s*=\s*('[^']*'|\S+)", re.IGNORECASE)
+_API_KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{8,}")
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 Fields = MutableMapping[str, Any]
 
