@@ -126,7 +126,9 @@ class Completer:
                 self._note_fenced_out(batch, done | settled.keys())
                 return
             except PoolTimeout:
-                log.warning("completions_wait_for_a_connection", queue=self.queue.value, unwritten=self.unwritten)
+                log.warning(
+                    "completions_wait_for_a_connection", queue=self.queue.value, unwritten=self.unwritten
+                )
             except DatabaseError as error:
                 if not error.transient:
                     await self._write_one_by_one(batch, error)
@@ -161,4 +163,3 @@ class Completer:
             if item.id not in written:
                 self.fenced_out += 1
                 log.info("late_result_fenced_out", queue=self.queue.value, id=item.id)
-

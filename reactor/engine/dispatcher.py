@@ -33,7 +33,9 @@ log = structlog.get_logger()
 
 LOOK_AGAIN_FIRST_S = 0.001  # at a due row somebody has locked
 LOOK_AGAIN_CAP_S = 1.0
-GAP_SHARE = 0.05  # of the time silent writers have kept us waiting so far: the gap between claims beside the wait
+GAP_SHARE = (
+    0.05  # of the time silent writers have kept us waiting so far: the gap between claims beside the wait
+)
 GAP_FIRST_S = 0.001
 GAP_CAP_S = 1.0
 LONGEST_SLEEP_S = 3600.0  # a due time further away is asked for again

@@ -67,7 +67,9 @@ class Doorbell:
                 conn = await self._open()
             except DatabaseError as error:
                 log.debug("bell_unreachable", queue=self.queue.value, reason=str(error))
-                await trio.sleep(delay(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=self._chance()))
+                await trio.sleep(
+                    delay(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=self._chance())
+                )
                 failures += 1
                 continue
             failures = 0
@@ -125,7 +127,9 @@ class Doorbell:
         except BaseException:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + UNLOCK_WITHIN_S) as scope:
                 await self.let_go()
-            if scope.cancelled_caught:  # the lock may be anybody's guess: with its connection it is gone for certain
+            if (
+                scope.cancelled_caught
+            ):  # the lock may be anybody's guess: with its connection it is gone for certain
                 await conn.aclose()
             raise
 
@@ -139,6 +143,8 @@ class Doorbell:
         """The connection and the bell on it are gone: somebody else must take it."""
         self.held = False
         self._wake.ring(Via.NEWS)
-        with suppress(DatabaseError):  # nobody to tell, or nobody left who sleeps: everyone looks when they reconnect
+        with suppress(
+            DatabaseError
+        ):  # nobody to tell, or nobody left who sleeps: everyone looks when they reconnect
             async with self._pool.connection(timeout_s=UNLOCK_WITHIN_S) as conn:
                 await doorbell.pass_on(conn, self.queue)

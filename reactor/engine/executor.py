@@ -192,7 +192,9 @@ class Executor:
                 return await self._work.perform(row)
             except Exception as error:
                 if one.why is None:
-                    log.debug("handler_raised", queue=self.queue.value, id=row.id, kind=row.kind, exc_info=error)
+                    log.debug(
+                        "handler_raised", queue=self.queue.value, id=row.id, kind=row.kind, exc_info=error
+                    )
                     return Fail(describe(error))
             finally:
                 del self.running[row.id]
@@ -216,9 +218,7 @@ class Executor:
                 except (TypeError, ValueError, RecursionError) as error:
                     reason = f"the result is no JSON: {describe(error)}"
                     return Settlement(row.id, token, row.mission_id, "failed", 0, 0.0, reason)
-                return Success(
-                    row.id, token, row.mission_id, waited_s, simulated or row.simulated, cut(text)
-                )
+                return Success(row.id, token, row.mission_id, waited_s, simulated or row.simulated, cut(text))
             case Fail(reason, retry):
                 reason = clean(reason)
                 if retry and row.attempt < row.max_attempts:

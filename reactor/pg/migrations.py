@@ -92,7 +92,9 @@ def load_migrations(root: Path | None = None) -> list[Migration]:
 
     found = list(files())
     if not found:
-        raise SchemaError(f"no SQL files under {base}: the installation is incomplete, install voxyz-reactor again")
+        raise SchemaError(
+            f"no SQL files under {base}: the installation is incomplete, install voxyz-reactor again"
+        )
     return found
 
 
@@ -186,7 +188,9 @@ def _refuse_mismatch(migrations: list[Migration], known: dict[str, str]) -> None
     ours = {m.name: m.checksum for m in migrations if m.versioned}
     theirs = {name: checksum for name, checksum in known.items() if name.startswith("schema/")}
     if ahead := sorted(theirs.keys() - ours.keys()):
-        raise SchemaError(f"the schema is ahead of this program (it has {ahead[-1]}): install the newer voxyz-reactor")
+        raise SchemaError(
+            f"the schema is ahead of this program (it has {ahead[-1]}): install the newer voxyz-reactor"
+        )
     for name, checksum in theirs.items():
         if ours[name] != checksum:
             raise SchemaError(

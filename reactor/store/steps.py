@@ -32,4 +32,4 @@ async def fail_orphaned_kinds(conn: Connection, kinds: Sequence[str]) -> list[tu
 
     The caller rolls the missions up in a later transaction: they were not locked before.
     """
-    return await conn.fetch_all(_SQL["orphaned_kinds"], {"kinds": list(kinds)})  # type: ignore[return-value]
+    return await conn.fetch_all(_SQL["orphaned_kinds"], {"kinds": list(kinds)})

@@ -1,0 +1,90 @@
+"""What the database's channels say, and who it is said to.
+
+``ops_wake`` rings for a queue. ``ops_control`` carries ``pause``, ``cancel:<what>:<id>``, ``breaker``, ``policy`` and
+``pass:<queue>``; what cannot be read is ignored, for newer peers may say more than this program understands.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reactor.engine.dispatcher import Dispatcher
+from reactor.engine.doorbell import Doorbell
+from reactor.engine.executor import Executor
+from reactor.engine.services import Services
+from reactor.engine.wake import Via, Wake
+from reactor.model.queues import Queue
+from reactor.pg import Notification
+
+WAKE_CHANNEL = "ops_wake"
+CONTROL_CHANNEL = "ops_control"
+CHANNELS = (WAKE_CHANNEL, CONTROL_CHANNEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Everything that works on one queue."""
+
+    wake: Wake
+    bell: Doorbell
+    executor: Executor
+    dispatcher: Dispatcher
+
+
+class Control:
+    """Routes notifications to the lines of this reactor. ``rings`` counts the rings heard by queue."""
+
+    def __init__(
+        self,
+        lines: Mapping[Queue, Line],
+        services: Services,
+        *,
+        policy_changed: Callable[[], None],
+        pause_changed: Callable[[], None],
+    ) -> None:
+        self.rings = dict.fromkeys(Queue, 0)
+        self._lines = lines
+        self._services = services
+        self._policy_changed = policy_changed
+        self._pause_changed = pause_changed
+
+    def hear(self, notification: Notification) -> None:
+        """Act on one notification; never fails."""
+        if notification.channel == WAKE_CHANNEL:
+            self._ring(notification.payload)
+        elif notification.channel == CONTROL_CHANNEL:
+            self._control(notification)
+
+    def wake_all(self, via: Via) -> None:
+        """Every dispatcher looks at once."""
+        for line in self._lines.values():
+            line.wake.ring(via)
+
+    def _ring(self, table: str) -> None:
+        queue = Queue.of_table(table)
+        line = None if queue is None else self._lines.get(queue)
+        if queue is not None and line is not None:
+            self.rings[queue] += 1
+            line.wake.ring(Via.BELL)
+
+    def _control(self, notification: Notification) -> None:
+        match notification.payload.split(":"):
+            case ["pass", name]:
+                self._pass(name, notification.pid)
+            case ["cancel", what, id] if id.isdecimal():
+                queue = Queue.of_what(what)
+                if queue is not None and queue in self._lines:
+                    self._lines[queue].executor.stop_row(int(id))
+            case ["pause"]:
+                self._pause_changed()
+            case ["breaker"]:
+                self._services.invalidate()
+            case ["policy"]:
+                self._policy_changed()
+            case _:
+                pass
+
+    def _pass(self, name: str, pid: int) -> None:
+        """A peer let go of the bell. Whoever holds it took it after that, and has looked since: not for him."""
+        for queue, line in self._lines.items():
+            if queue.value == name and not line.bell.held and pid != line.bell.own_pid():
+                line.wake.pass_on()

@@ -1,0 +1,137 @@
+"""The listener: hears the channels, and never dies.
+
+One connection listens. It is proven before it is trusted: a notification sent over another connection must be heard within
+2 s without a query in between, or something between us and the database swallows them (a transaction-pooling proxy does);
+then the reactor works on sweeps alone, says so once, and looks again once a minute. Every time it hears again it wakes all
+dispatchers: what was committed meanwhile rang for nobody.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+from uuid import uuid4
+
+import structlog
+import trio
+
+from reactor.engine.control import CHANNELS, CONTROL_CHANNEL, Control
+from reactor.engine.wake import Via
+from reactor.errors import DatabaseError
+from reactor.model.backoff import delay
+from reactor.pg import ListeningConnection, Pool
+from reactor.store import workers
+
+log = structlog.get_logger()
+
+PROOF_WITHIN_S = 2.0
+DEAF_AGAIN_S = 60.0
+RETRY_BASE_S = 0.1
+RETRY_CAP_S = 5.0
+LIVENESS_WITHIN_S = 2.0
+
+
+class Listener:
+    """``conn`` is the connection that hears now, None while there is none; ``up`` says the same."""
+
+    def __init__(
+        self,
+        open_connection: Callable[[], Awaitable[ListeningConnection]],
+        pool: Pool,
+        control: Control,
+        *,
+        liveness_key: int,
+        chance: Callable[[], float],
+        connected: Callable[[], None],
+    ) -> None:
+        self.conn: ListeningConnection | None = None
+        self.deaf = False
+        self._open = open_connection
+        self._pool = pool
+        self._control = control
+        self._liveness_key = liveness_key
+        self._chance = chance
+        self._connected = connected
+        self._trouble: str | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether silence can be trusted."""
+        return self.conn is not None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Listen for ever; started once the first attempt has heard, or is known to be deaf."""
+        failures = 0
+        while True:
+            conn: ListeningConnection | None = None
+            try:
+                conn = await self._open()
+                await conn.listen(*CHANNELS)
+                self.deaf = not await self._proven(conn)
+                if not self.deaf:
+                    with trio.fail_after(LIVENESS_WITHIN_S):
+                        await workers.hold_alive(conn, self._liveness_key)
+                    failures = 0
+                    self._now_up(conn)
+                    task_status.started()
+                    task_status = trio.TASK_STATUS_IGNORED
+                    await self._hear(conn)
+            except DatabaseError as error:
+                self._note(str(error))
+            except trio.TooSlowError:
+                self._note("the database is too slow to answer")
+            finally:
+                self.conn = None
+                if conn is not None:
+                    await conn.aclose()
+            if self.deaf:
+                self._note_deaf()
+                task_status.started()
+                task_status = trio.TASK_STATUS_IGNORED
+                await trio.sleep(DEAF_AGAIN_S)
+                continue
+            await trio.sleep(delay(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=self._chance()))
+            failures += 1
+
+    async def drop(self, conn: ListeningConnection) -> None:
+        """The connection did not answer in time: whatever it is, it does not hear. `run` makes another."""
+        await conn.aclose()
+
+    async def _hear(self, conn: ListeningConnection) -> NoReturn:
+        while True:
+            for notification in await conn.next_batch():
+                self._control.hear(notification)
+
+    async def _proven(self, conn: ListeningConnection) -> bool:
+        """Whether a notification sent elsewhere is heard here, with no query in between."""
+        token = f"hello:{uuid4()}"
+        async with self._pool.connection() as other:
+            await other.run("select pg_notify(%s, %s)", (CONTROL_CHANNEL, token))
+        with trio.move_on_after(PROOF_WITHIN_S):
+            while True:
+                for notification in await conn.next_batch():
+                    if notification.payload == token:
+                        return True
+                    self._control.hear(notification)
+        return False
+
+    def _now_up(self, conn: ListeningConnection) -> None:
+        if self._trouble is not None:
+            log.info("listening_again")
+            self._trouble = None
+        self.conn = conn
+        self._connected()
+        self._control.wake_all(Via.NEWS)
+
+    def _note(self, trouble: str) -> None:
+        """One line when hearing ends, none while it stays that way."""
+        if self._trouble is None:
+            log.warning("not_listening", reason=trouble)
+        self._trouble = trouble
+
+    def _note_deaf(self) -> None:
+        if self._trouble is None:
+            log.warning(
+                "deaf",
+                reason="notifications do not arrive through this connection (a transaction pooler?): working on sweeps; "
+                "set DIRECT_URL to a direct or session-mode address",
+            )
+        self._trouble = "deaf"

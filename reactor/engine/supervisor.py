@@ -1,0 +1,272 @@
+"""One reactor process: makes its roles, starts them, and stops them in order.
+
+The nursery of `Reactor.run` owns everything. Starting: the pool, the row in the fleet, the services, the bells, the
+listener, then the lines (completer, executor, dispatcher of each queue), then the sweeps. Stopping: dispatchers first, so
+that nothing more is claimed; what was read ahead goes back; running work gets the grace period, then is cancelled and goes
+back as if never taken; the completers write everything; what then still runs under our name is given back by one statement.
+"""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+from uuid import uuid4
+
+import structlog
+import trio
+
+from reactor import __version__
+from reactor.engine.claimer import Claimer
+from reactor.engine.completer import Completer, Item
+from reactor.engine.control import Control, Line
+from reactor.engine.dispatcher import Dispatcher
+from reactor.engine.doorbell import Doorbell
+from reactor.engine.executor import STOPPED, Executor
+from reactor.engine.listener import Listener
+from reactor.engine.pauses import Pauses
+from reactor.engine.plan import Plan, QueuePlan
+from reactor.engine.rescuer import Rescuer
+from reactor.engine.services import Services
+from reactor.engine.sweeps import Sweeper
+from reactor.engine.wake import Via, Wake
+from reactor.errors import DatabaseError
+from reactor.model.queues import Queue
+from reactor.pg import QUIET_SESSION, Connection, ListeningConnection, Pool, connect, open_listener
+from reactor.store import breakers, queues, workers
+from reactor.store.queues import Taker
+from reactor.store.workers import Identity
+
+log = structlog.get_logger()
+
+# Batches are joined to tables of any size: as statistics change the planner would flip to scanning the whole table.
+PINNED_PLANS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+FLUSH_WITHIN_S = 10.0
+FAREWELL_WITHIN_S = 3.0
+CANCEL_WITHIN_S = 5.0
+LIVENESS_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What stopping came to: handlers that finished in the grace period, rows given back, handlers that would not end."""
+
+    finished: int
+    given_back: int
+    stuck: tuple[str, ...]
+
+
+class Reactor:
+    """One process of the fleet: `run` it in a nursery, `stop` it once, then cancel the nursery."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.identity = Identity(
+            id=uuid4(),
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+            parts=plan.parts,
+            kinds=plan.kinds,
+            agent=plan.agent,
+            liveness_key=int(plan.chance() * 2**31),
+        )
+        self.pool = Pool(self._open_work, limit=plan.pool_limit)
+        self.services = Services(self.pool, breakers.closed_services, self._services_opened)
+        self.pauses = Pauses(self.pool, self._pauses_changed)
+        self.rescuer = Rescuer(self.pool)
+        self.completers: dict[Queue, Completer] = {}
+        self.lines = {queue: self._line(queue, part) for queue, part in plan.queues.items()}
+        self.control = Control(
+            self.lines,
+            self.services,
+            policy_changed=plan.policy_changed,
+            pause_changed=self.pauses.invalidate,
+        )
+        self.listener = Listener(
+            self._opener("listener"),
+            self.pool,
+            self.control,
+            liveness_key=self.identity.liveness_key,
+            chance=plan.chance,
+            connected=self._listener_connected,
+        )
+        self.sweeper = Sweeper(
+            self.identity,
+            self.lines,
+            self.listener,
+            self.pool,
+            every_s={queue: part.sweep_s for queue, part in plan.queues.items()},
+            taker=lambda: self._taker(Queue.MISSION),
+            found_dead=self.rescuer.found_dead,
+        )
+        self._claiming = trio.CancelScope()
+        self._stopped_claiming = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Work for ever; started when the first look for work is about to happen.
+
+        Raises: DatabaseError: the database could not be reached, or refused us, before it had started.
+        Cancellation: everything is dropped where it is; call `stop` before, and nothing is left running.
+        """
+        async with self.pool.connection() as conn:
+            await workers.register(conn, self.identity)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.services.run)
+            await nursery.start(self.pauses.run)
+            for line in self.lines.values():
+                nursery.start_soon(line.bell.run)
+            await nursery.start(self.listener.run)
+            for queue, line in self.lines.items():
+                nursery.start_soon(self.completers[queue].run)
+                nursery.start_soon(line.executor.run)
+            await self._set_state("ready")
+            nursery.start_soon(self._dispatch)
+            nursery.start_soon(self.sweeper.run)
+            task_status.started()
+        raise AssertionError("roles never return")
+
+    async def stop(self, grace_s: float) -> Stopped:
+        """Nothing is claimed any more, running handlers had ``grace_s`` seconds, all outcomes are written.
+
+        Returns: what became of the work in hand.
+        """
+        await self._set_state("stopping")
+        self._claiming.cancel()
+        await self._stopped_claiming.wait()
+        given_back = sum(line.executor.give_back_shelf() for line in self.lines.values())
+        before = self.running()
+        with trio.move_on_after(grace_s):
+            await self._all_idle()
+        left = self.running()
+        for line in self.lines.values():
+            line.executor.give_back_running(STOPPED)
+        with trio.move_on_after(CANCEL_WITHIN_S):
+            await self._all_idle()
+        stuck = tuple(
+            f"{queue.what} {one.row.id} ({one.row.kind})"
+            for queue, line in self.lines.items()
+            for one in line.executor.running.values()
+        )
+        with trio.move_on_after(FLUSH_WITHIN_S):
+            for completer in self.completers.values():
+                await completer.flush()
+        await self._farewell()
+        return Stopped(finished=before - left, given_back=given_back + left, stuck=stuck)
+
+    def running(self) -> int:
+        """How many handlers are running now."""
+        return sum(len(line.executor.running) for line in self.lines.values())
+
+    async def _dispatch(self) -> None:
+        """The dispatchers, in a scope of their own that `stop` cancels first."""
+        try:
+            with self._claiming:
+                async with trio.open_nursery() as nursery:
+                    for line in self.lines.values():
+                        nursery.start_soon(line.dispatcher.run)
+        finally:
+            self._stopped_claiming.set()
+
+    async def _all_idle(self) -> None:
+        for line in self.lines.values():
+            await line.executor.idle()
+
+    async def _farewell(self) -> None:
+        """What a broken claim may have left running under our name goes back, and our row says that we left."""
+        with suppress(DatabaseError), trio.move_on_after(FAREWELL_WITHIN_S):
+            async with self.pool.connection() as conn:
+                for queue in self.lines:
+                    await queues.release(conn, queue, self.identity.id)
+            await self._set_state("stopped")
+
+    async def _set_state(self, state: str) -> None:
+        with suppress(DatabaseError), trio.move_on_after(FAREWELL_WITHIN_S):
+            async with self.pool.connection() as conn:
+                await workers.set_state(conn, self.identity.id, state)
+
+    # -- making the parts
+
+    def _line(self, queue: Queue, part: QueuePlan) -> Line:
+        wake = Wake()
+        bell = Doorbell(queue, wake, self._opener(f"bell {queue.value}"), self.pool, self.plan.chance)
+        claimer = Claimer(queue, self.pool, lambda: self._taker(queue))
+
+        def more_coming() -> bool:
+            return line.executor.busy
+
+        def written(items: list[Item]) -> None:
+            line.dispatcher.freed()
+
+        completer = Completer(
+            queue, self.pool, chance=self.plan.chance, written=written, more_coming=more_coming
+        )
+        self.completers[queue] = completer
+
+        def freed() -> None:
+            line.dispatcher.freed()
+
+        executor = Executor(
+            queue,
+            part.work,
+            completer,
+            concurrency=part.concurrency,
+            chance=self.plan.chance,
+            watcher=self.plan.watcher,
+            freed=freed,
+        )
+        dispatcher = Dispatcher(
+            queue,
+            wake,
+            bell,
+            claimer,
+            executor,
+            listening=lambda: self.listener.up,
+            chance=self.plan.chance,
+        )
+        line = Line(wake, bell, executor, dispatcher)
+        return line
+
+    def _taker(self, queue: Queue) -> Taker:
+        part = self.plan.queues.get(queue)
+        kinds = () if part is None else part.work.kinds(self.services.closed)
+        return Taker(self.identity.id, kinds, self.plan.agent)
+
+    async def _open_work(self) -> Connection:
+        """A connection for statements. It counts as a sign of life: the process is dead when none of them is left."""
+        conn = await connect(self.plan.dsn, name="work", settings=PINNED_PLANS)
+        try:
+            with trio.fail_after(LIVENESS_WITHIN_S):
+                await workers.hold_alive(conn, self.identity.liveness_key)
+        except BaseException:
+            await conn.aclose()
+            raise
+        return conn
+
+    def _opener(self, name: str) -> Callable[[], Awaitable[ListeningConnection]]:
+        async def open_quiet() -> ListeningConnection:
+            return await open_listener(self.plan.direct_dsn, name=name, settings=QUIET_SESSION)
+
+        return open_quiet
+
+    # -- news
+
+    def _services_opened(self) -> None:
+        self.control.wake_all(Via.NEWS)
+
+    def _pauses_changed(self, paused: frozenset[Queue]) -> None:
+        for queue in paused & self.lines.keys():
+            self.lines[queue].executor.give_back_shelf()
+
+    def _listener_connected(self) -> None:
+        self.services.invalidate()
+        self.pauses.invalidate()
+        self.plan.policy_changed()

@@ -1,0 +1,112 @@
+"""The fallback: a slow, regular look that needs no notification at all.
+
+One statement does the heartbeat, the look for dead peers, and "is anything due?" for every queue whose interval is over. It
+runs on the listener's own connection, with a deadline: that it is answered is the proof that the listener lives. While
+nobody listens it runs on a connection of the pool.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NoReturn
+
+import structlog
+import trio
+
+from reactor.engine.control import Line
+from reactor.engine.listener import Listener
+from reactor.engine.wake import Via
+from reactor.errors import DatabaseError
+from reactor.model.queues import Queue
+from reactor.pg import Connection, Pool
+from reactor.store import queues, workers
+from reactor.store.queues import Taker
+from reactor.store.workers import Beat, Identity
+
+log = structlog.get_logger()
+
+BEAT_S = 5.0
+ANSWER_WITHIN_S = 4.0
+TRUST_PEERS_ARE_DEAD_AFTER_S = 10.0  # with a connection again: after a server restart everybody looks dead
+
+
+class Sweeper:
+    """Beats, sweeps, and reports the dead."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        lines: Mapping[Queue, Line],
+        listener: Listener,
+        pool: Pool,
+        *,
+        every_s: Mapping[Queue, float],
+        taker: Callable[[], Taker],
+        found_dead: Callable[[Beat], Awaitable[None]],
+    ) -> None:
+        self._identity = identity
+        self._lines = lines
+        self._listener = listener
+        self._pool = pool
+        self._every_s = {queue: every_s[queue] for queue in lines}
+        self._taker = taker
+        self._found_dead = found_dead
+        self._next = dict.fromkeys(lines, 0.0)
+        self._lost_at: float | None = None
+
+    async def run(self) -> NoReturn:
+        """Beat for ever; a beat that fails is tried again at the next."""
+        beat_s = min([BEAT_S, *self._every_s.values()])
+        while True:
+            began_at = trio.current_time()
+            try:
+                await self._beat(began_at)
+            except (DatabaseError, trio.TooSlowError) as error:
+                self._lost_at = trio.current_time()
+                log.debug("beat_failed", reason=str(error))
+            await trio.sleep_until(began_at + beat_s)
+
+    async def _beat(self, now: float) -> None:
+        due_now = {queue for queue, at in self._next.items() if at <= now + 0.001}
+        listening = self._listener.conn
+        if listening is not None:
+            try:
+                with trio.fail_after(ANSWER_WITHIN_S):
+                    beat = await self._ask(listening, due_now)
+            except trio.TooSlowError:
+                await self._listener.drop(listening)
+                raise
+        else:
+            with trio.fail_after(ANSWER_WITHIN_S):
+                async with self._pool.connection() as conn:
+                    beat = await self._ask(conn, due_now)
+        for queue in due_now:
+            self._next[queue] = now + self._every_s[queue]
+            if beat.due[queue]:
+                self._lines[queue].wake.ring(Via.SWEEP)
+        await self._drop_rows_no_longer_ours()
+        if beat.dead and not self._just_back(now):
+            await self._found_dead(beat)
+
+    async def _ask(self, conn: Connection, due_now: set[Queue]) -> Beat:
+        taker = self._taker()
+        beat = await workers.beat(
+            conn, self._identity.id, kinds=taker.kinds, agent=taker.agent, queues=due_now
+        )
+        if not beat.registered:
+            await workers.register(conn, self._identity)
+            await workers.set_state(conn, self._identity.id, "ready")
+        return beat
+
+    async def _drop_rows_no_longer_ours(self) -> None:
+        """Rows cancelled or taken over, for the case that nobody could tell us."""
+        for queue, line in self._lines.items():
+            held = line.executor.holds()
+            if not held:
+                continue
+            async with self._pool.connection() as conn:
+                mine = await queues.still_mine(conn, queue, held)
+            for id, token in held:
+                if id not in mine and line.executor.stop_row(id, token):
+                    log.info("row_no_longer_ours", queue=queue.value, id=id)
+
+    def _just_back(self, now: float) -> bool:
+        return self._lost_at is not None and now - self._lost_at < TRUST_PEERS_ARE_DEAD_AFTER_S
