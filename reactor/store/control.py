@@ -1,0 +1,58 @@
+"""What people decide while everything runs. Twin of ``queries/control.sql``."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from reactor.model.queues import What
+from reactor.pg import Connection
+from reactor.store.named import statements
+
+_SQL = statements("control")
+
+
+class Policy(NamedTuple):
+    """One policy with its present value."""
+
+    key: str
+    value: Any
+    description: str
+    version: int
+    updated_at: datetime
+
+
+async def retry(conn: Connection, what: What, id: int) -> bool:
+    """True when the row is due again, False when there was nothing to bring back. Raises OpsError: unknown id."""
+    return bool(await conn.fetch_value(_SQL["retry"], {"what": what, "id": id}))
+
+
+async def cancel(conn: Connection, what: What, id: int) -> bool:
+    """True when the row is called off, False when it had ended. Raises OpsError: unknown id."""
+    return bool(await conn.fetch_value(_SQL["cancel"], {"what": what, "id": id}))
+
+
+async def pause(conn: Connection, queue: str, reason: str | None) -> None:
+    """The queue, or all with ``all``, takes no row until resumed."""
+    await conn.run(_SQL["pause"], {"queue": queue, "reason": reason})
+
+
+async def resume(conn: Connection, queue: str) -> None:
+    """The queue, or all with ``all``, takes rows."""
+    await conn.run(_SQL["resume"], {"queue": queue})
+
+
+async def failed_since(conn: Connection, since_s: float) -> list[tuple[What, int]]:
+    """What failed by itself in the last ``since_s`` seconds, oldest first."""
+    return [(row[0], row[1]) for row in await conn.fetch_all(_SQL["failed_since"], {"since_s": since_s})]
+
+
+async def policies(conn: Connection) -> list[Policy]:
+    """Every policy, by key."""
+    return [Policy._make(row) for row in await conn.fetch_all(_SQL["policies"])]
+
+
+async def set_policy(conn: Connection, key: str, patch: str) -> Any:
+    """The policy has the JSON text ``patch`` merged in, in force everywhere at once; returns its value.
+
+    Raises: OpsError: there is no such policy, or the value has not its shape.
+    """
+    return await conn.fetch_value(_SQL["set_policy"], {"key": key, "patch": patch})

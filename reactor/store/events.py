@@ -1,0 +1,80 @@
+"""What happened. Twin of ``queries/events.sql``.
+
+Events commit out of the order of their ids: one with a smaller id may appear later. The order that never changes is
+(xact, id) below the *horizon*, the oldest transaction still running anywhere in the cluster. What lies above it can be
+shown at once as provisional, but a reader's place must not move past the horizon.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from reactor.pg import Connection
+from reactor.store.named import statements
+
+_SQL = statements("events")
+_LAST_ID = 2**63 - 1
+
+
+class Event(NamedTuple):
+    """One event; ``final`` when none can appear before it any more."""
+
+    id: int
+    xact: str
+    final: bool
+    created_at: datetime
+    kind: str
+    agent_id: str | None
+    title: str
+    summary: str | None
+    tags: list[str]
+    metadata: dict[str, Any]
+    root_id: int | None
+    depth: int
+
+
+class Place(NamedTuple):
+    """How far a reader is: all events up to here, in the order (xact, id), have been seen."""
+
+    xact: str
+    id: int
+
+
+async def recent(conn: Connection, limit: int, kind: str | None = None) -> tuple[list[Event], Place]:
+    """The last ``limit`` events, oldest first, and the place behind all that was final then."""
+    # The horizon is read first: what is below it is in the answer of the second statement, which may see more.
+    place = await _horizon(conn)
+    rows = await conn.fetch_all(_SQL["recent"], {"limit": limit, "kind": kind})
+    return [Event._make(row) for row in reversed(rows)], place
+
+
+async def after(
+    conn: Connection, place: Place, *, limit: int = 1000, kind: str | None = None
+) -> tuple[list[Event], Place]:
+    """The events behind ``place``, in order, and the next place: behind those of them that are final.
+
+    A provisional event is returned again by later calls, until it is final.
+    """
+    horizon = await _horizon(conn)
+    rows = await conn.fetch_all(
+        _SQL["after"], {"xact": place.xact, "id": place.id, "limit": limit, "kind": kind}
+    )
+    events = [Event._make(row) for row in rows]
+    if len(events) < limit:
+        return events, max(place, horizon, key=_order)
+    final = [event for event in events if event.final]
+    return events, Place(final[-1].xact, final[-1].id) if final else place
+
+
+async def about(conn: Connection, key: str, id: int, limit: int = 100) -> list[Event]:
+    """The last ``limit`` events whose metadata say ``key``: ``id`` (``step_id``, ``mission_id``, …), oldest first."""
+    rows = await conn.fetch_all(_SQL["about"], {"key": key, "id": id, "limit": limit})
+    return [Event._make(row) for row in rows]
+
+
+async def _horizon(conn: Connection) -> Place:
+    xmin = await conn.fetch_value(_SQL["horizon"])
+    return Place(str(int(xmin) - 1), _LAST_ID)
+
+
+def _order(place: Place) -> tuple[int, int]:
+    return int(place.xact), place.id
