@@ -35,15 +35,24 @@ def parse(dsn: str) -> dict[str, str]:
         secret.
     """
     try:
-        return {key: str(value) for key, value in conninfo_to_dict(_without_foreign(dsn)).items()}
+        params = {key: str(value) for key, value in conninfo_to_dict(_without_foreign(dsn)).items()}
     except psycopg.Error as error:
-        reason = re.sub(r'"[^"]*"?', "…", str(error).splitlines()[0]) if str(error) else "malformed"
-        raise ConfigurationError(
-            f"the database address cannot be read ({reason}): write postgresql://user:password@host:5432/database,"
-            " with @ : / ? # % in the password percent-encoded"
-        ) from None
-    except (UnicodeError, ValueError):
-        raise ConfigurationError("the database address holds characters that cannot be part of one") from None
+        raise _unreadable(re.sub(r'"[^"]*"?', "…", (str(error).splitlines() or ["malformed"])[0])) from None
+    except ValueError:
+        raise _unreadable("it holds characters that cannot be part of one") from None
+    # A password with a bare / makes libpq take part of it for the port, and name it in its messages.
+    if not all(
+        port == "" or (port.isascii() and port.isdigit()) for port in params.get("port", "").split(",")
+    ):
+        raise _unreadable("the port is no number")
+    return params
+
+
+def _unreadable(reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the database address cannot be read ({reason}): write postgresql://user:password@host:5432/database,"
+        " with @ : / ? # % in the password percent-encoded"
+    )
 
 
 def _without_foreign(dsn: str) -> str:

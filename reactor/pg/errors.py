@@ -117,11 +117,10 @@ def no_connection(refusals: Sequence[Refusal]) -> DatabaseError:
 
 
 def _reason(text: str) -> str:
-    """The last cause in libpq's lines, without the places and prefixes in front of it."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
-    last = lines[-1] if lines else ""
-    last = last.rpartition(" failed: ")[2].removeprefix("connection is bad: ")
-    return one_line(re.sub(r"^(?:FATAL|ERROR): +", "", last))
+    """The last cause in libpq's lines, without the places and prefixes in front of it and hints behind."""
+    lines = [line for line in text.splitlines() if not line.startswith("\t")]
+    last = " ".join(lines).rpartition(" failed: ")[2].removeprefix("connection is bad: ")
+    return one_line(re.sub(r"^(?:FATAL|ERROR): +", "", last)).rstrip(".")
 
 
 @contextmanager

@@ -87,32 +87,6 @@ class Lock:
         self._owner = woken[0] if woken else None
 
 
-async def drive(gen: PQGen[RV], fd: int) -> RV:
-    """Run ``gen`` to its end, waiting on ``fd`` whenever it asks.
-
-    Raises: what the generator raises; OperationalError when the socket was closed under us.
-    Cancellation: the generator stays where it is and can be driven on.
-    """
-    yielded_at = monotonic()
-    try:
-        want: int = next(gen)
-        while True:
-            if want == Wait.R:
-                await wait_readable(fd)
-                yielded_at = monotonic()
-                want = gen.send(Ready.R)
-                continue
-            if monotonic() - yielded_at >= BUSY_BOUND_S:
-                await trio.lowlevel.checkpoint()
-                yielded_at = monotonic()
-            want = gen.send(ready_now(fd, want) or await ready(fd, want))
-    except StopIteration as stop:
-        result: RV = stop.value
-        return result
-    except (OSError, trio.ClosedResourceError) as error:
-        raise e.OperationalError("the connection is closed") from error
-
-
 async def drive_connecting(gen: PQGenConn[RV]) -> RV:
     """Run a generator that names its socket anew with every wait: connecting and cancelling do.
 
@@ -181,7 +155,8 @@ class Transaction(AsyncTransaction):
             try:
                 await self._conn.wait(self._enter_gen())
             except BaseException as error:
-                await self._undo(type(error), error, None)
+                if self.status is self.Status.ACTIVE:  # else nothing was sent yet
+                    await self._undo(type(error), error, None)
                 raise
         return self
 
@@ -223,7 +198,7 @@ class Transaction(AsyncTransaction):
             async with self._conn.lock if lock else contextlib.nullcontext():
                 if self.pgconn.status == pq.ConnStatus.OK:
                     self._conn.claim_socket()
-                    return await drive(self._exit_gen(exc_type, exc_val, exc_tb), self.pgconn.socket)
+                    return await self._conn.drive(self._exit_gen(exc_type, exc_val, exc_tb))
         self.status = self.Status.FAILED
         self._conn.abandon()
         return False
@@ -240,6 +215,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         self._autocommit = True
         # Somebody waiting for the socket while no statement runs; see reactor.pg.notifications.
         self._watch: trio.CancelScope | None = None
+        self._yielded_at = 0.0
 
     @classmethod
     async def connect(cls, conninfo: str = "", **_: Any) -> Self:
@@ -257,14 +233,46 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         try:
             await checkpoint_if_cancelled()
             if timeout is None:
-                return await drive(gen, self.pgconn.socket)
+                return await self.drive(gen)
             with trio.move_on_after(timeout):
-                return await drive(gen, self.pgconn.socket)
+                return await self.drive(gen)
         except _INTERRUPTED:
             if self.pgconn.transaction_status in _IN_FLIGHT:
                 await self._settle(gen)
             raise
         raise e._WaitTimeout
+
+    async def drive(self, gen: PQGen[RV]) -> RV:
+        """Run ``gen`` to its end, waiting on the socket whenever it asks; the caller holds the lock.
+
+        Raises: what the generator raises; OperationalError when the socket was closed under us.
+        Cancellation: the generator stays where it is and can be driven on.
+        """
+        fd = self.pgconn.socket
+        try:
+            want: int = next(gen)
+            while True:
+                if want == Wait.R:
+                    await wait_readable(fd)
+                    self._yielded_at = monotonic()
+                    want = gen.send(Ready.R)
+                else:
+                    await self._breathe()
+                    want = gen.send(ready_now(fd, want) or await ready(fd, want))
+        except StopIteration as stop:
+            result: RV = stop.value
+        except (OSError, trio.ClosedResourceError) as error:
+            raise e.OperationalError("the connection is closed") from error
+        await self._breathe()
+        return result
+
+    async def _breathe(self) -> None:
+        """Let the other tasks run, if this connection has kept them from it for long."""
+        if monotonic() - self._yielded_at >= BUSY_BOUND_S:
+            await (
+                trio.lowlevel.cancel_shielded_checkpoint()
+            )  # what was done must not be forgotten on the way out
+            self._yielded_at = monotonic()
 
     def claim_socket(self) -> None:
         """Nobody else waits on the socket afterwards; the caller holds the lock."""
@@ -282,7 +290,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
                 with contextlib.suppress(
                     psycopg.Error
                 ):  # "canceling statement" as a rule, any other end is as good
-                    await drive(gen, self.pgconn.socket)
+                    await self.drive(gen)
         except BaseException:
             self.abandon()
             raise
