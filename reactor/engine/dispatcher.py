@@ -15,7 +15,7 @@ Woken, let go of the bell first and poll until empty; only then arm again: inter
 The test suite walks every interleaving of this protocol as an explicit-state model.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import structlog
@@ -57,6 +57,7 @@ class Dispatcher:
         *,
         listening: Callable[[], bool],
         chance: Callable[[], float],
+        rang_for_nothing: Callable[[], Awaitable[None]],
     ) -> None:
         self.queue = queue
         self.sleeping = False
@@ -68,6 +69,7 @@ class Dispatcher:
         self._executor = executor
         self._listening = listening
         self._chance = chance
+        self._rang_for_nothing = rang_for_nothing
         self._room = trio.Event()
         self._via: Via | None = Via.NEWS
         self._waiting_since: float | None = None
@@ -151,6 +153,9 @@ class Dispatcher:
                     self._executor.take(rows, token)
                     await self._claimer.begin_missions(rows)
             if all_there_is:
+                if self._via is Via.BELL:  # nothing since: what rang is not for us, perhaps for nobody
+                    self._via = None
+                    await self._rang_for_nothing()
                 return True
 
     async def _claim(self, *, from_the_top: bool) -> bool:

@@ -29,6 +29,7 @@ from reactor.engine.pauses import Pauses
 from reactor.engine.plan import Plan, QueuePlan
 from reactor.engine.rescuer import Rescuer
 from reactor.engine.services import Services
+from reactor.engine.strangers import Strangers
 from reactor.engine.sweeps import Sweeper
 from reactor.engine.wake import Via, Wake
 from reactor.errors import DatabaseError
@@ -83,6 +84,7 @@ class Reactor:
         self.services = Services(self.pool, breakers.closed_services, self._services_opened)
         self.pauses = Pauses(self.pool, self._pauses_changed)
         self.rescuer = Rescuer(self.pool)
+        self.strangers = Strangers(self.pool, plan.kinds)
         self.completers: dict[Queue, Completer] = {}
         self.lines = {queue: self._line(queue, part) for queue, part in plan.queues.items()}
         self.control = Control(
@@ -107,6 +109,7 @@ class Reactor:
             every_s={queue: part.sweep_s for queue, part in plan.queues.items()},
             taker=lambda: self._taker(Queue.MISSION),
             found_dead=self.rescuer.found_dead,
+            strangers=self.strangers.fail,
         )
         self._claiming = trio.CancelScope()
         self._stopped_claiming = trio.Event()
@@ -231,6 +234,7 @@ class Reactor:
             executor,
             listening=lambda: self.listener.up,
             chance=self.plan.chance,
+            rang_for_nothing=self.strangers.fail if queue is Queue.MISSION else trio.lowlevel.checkpoint,
         )
         line = Line(wake, bell, executor, dispatcher)
         return line

@@ -41,6 +41,7 @@ class Sweeper:
         every_s: Mapping[Queue, float],
         taker: Callable[[], Taker],
         found_dead: Callable[[Beat], Awaitable[None]],
+        strangers: Callable[[], Awaitable[None]],
     ) -> None:
         self._identity = identity
         self._lines = lines
@@ -49,6 +50,7 @@ class Sweeper:
         self._every_s = {queue: every_s[queue] for queue in lines}
         self._taker = taker
         self._found_dead = found_dead
+        self._strangers = strangers
         self._next = dict.fromkeys(lines, 0.0)
         self._lost_at: float | None = None
 
@@ -82,6 +84,8 @@ class Sweeper:
             self._next[queue] = now + self._every_s[queue]
             if beat.due[queue]:
                 self._lines[queue].wake.ring(Via.SWEEP)
+        if beat.strangers:
+            await self._strangers()
         await self._drop_rows_no_longer_ours()
         if beat.dead and not self._just_back(now):
             await self._found_dead(beat)

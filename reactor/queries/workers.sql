@@ -69,7 +69,19 @@ select
     where idea.status = 'queued'
       and idea.run_at <= (select ops_now())
       and not exists (select from ops_pauses as pause where pause.queue = 'initiative')
-  ) as initiative_due;
+  ) as initiative_due,
+  %(mission)s and exists (
+    select
+    from (
+      select step.kind
+      from ops_mission_steps as step
+      where step.status = 'queued'
+        and step.run_at <= (select ops_now())
+      order by step.priority desc, step.run_at, step.id
+      limit 1000
+    ) as first
+    where not first.kind = any (%(kinds)s)
+  ) as strangers;
 
 -- name: bury
 -- The dead process is marked so; true for the one who did it.

@@ -28,8 +28,8 @@ async def begin_missions(conn: Connection, missions: Iterable[int]) -> None:
 
 
 async def fail_orphaned_kinds(conn: Connection, kinds: Sequence[str]) -> list[tuple[int, str, int | None]]:
-    """Due steps of kinds no live reactor offers have failed; returns (id, kind, mission_id) of each.
+    """Due steps of kinds that no live reactor offers have failed, for good; returns (id, kind, mission_id) of each.
 
-    The caller rolls the missions up in a later transaction: they were not locked before.
+    The caller locks the missions and rolls them up in a later transaction: here they were not locked before.
     """
     return await conn.fetch_all(_SQL["orphaned_kinds"], {"kinds": list(kinds)})

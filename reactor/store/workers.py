@@ -27,11 +27,15 @@ class Identity:
 
 
 class Beat(NamedTuple):
-    """What a heartbeat finds out. ``registered`` is false when our own row is gone."""
+    """What a heartbeat finds out.
+
+    ``registered`` is false when our own row is gone; ``strangers``: there are due steps of kinds we do not have.
+    """
 
     registered: bool
     dead: list[UUID]
     due: dict[Queue, bool]
+    strangers: bool
 
 
 async def register(conn: Connection, identity: Identity) -> None:
@@ -80,7 +84,7 @@ async def beat(
         },
     )
     assert row is not None
-    return Beat(row[0], row[1], dict(zip(Queue, row[2:5], strict=True)))
+    return Beat(row[0], row[1], dict(zip(Queue, row[2:5], strict=True)), row[5])
 
 
 async def bury(conn: Connection, worker: UUID) -> bool:
