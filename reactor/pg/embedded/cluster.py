@@ -229,8 +229,7 @@ class Cluster:
         Left alone when a server lives here. The pid file goes only after its children: as long as one of them
         lives, PostgreSQL itself refuses the data directory, by the shared memory it is attached to.
         """
-        # A process without a pid file may also be a postmaster on its way up, begun by somebody who was
-        # killed.
+        # A process without a pid file may also be a postmaster on its way up whose starter was killed.
         poll(lambda: self.look() is not None or not server_processes(self.data), _ORPHAN_PATIENCE_S)
         if self.look() is not None:
             return
@@ -251,6 +250,9 @@ class Cluster:
             if poll(lambda: not (self.data / "postmaster.pid").exists() or self.look() is None, patience_s):
                 break
         self.clear_remains()
+        if self.sockets.parent != self.base:
+            with suppress(OSError):
+                self.sockets.rmdir()
 
     # -- helpers -------------------------------------------------------------------------------------------
 

@@ -96,16 +96,17 @@ class EmbeddedServer:
         if self._left:
             return False
         self._left = True
+        last = False
         with trio.CancelScope(shield=True):
             try:
-                return await self._stop_when_last()
+                last = await self._stop_when_last()
             except (OSError, EmbeddedServerError):
-                # The directory was removed under us, and PostgreSQL ends by itself within a minute; or
-                # somebody
-                # starts or stops without end, and whoever comes next finds the server and cleans up.
-                return False
+                # The directory was removed under us: PostgreSQL ends by itself within a minute. Or a turn
+                # takes for ever: whoever comes next finds the server and stops it.
+                last = False
             finally:
                 self._lease.close()
+        return last
 
     async def _stop_when_last(self) -> bool:
         last = False
