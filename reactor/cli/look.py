@@ -1,0 +1,221 @@
+"""Looking: status, workers, relationships; events and show have modules of their own."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import click
+
+from reactor.cli.control import BREAKER_COLUMNS, breaker_rows
+from reactor.cli.following import events
+from reactor.cli.output import (
+    Cell,
+    answer_json,
+    facts,
+    heading,
+    json_option,
+    say,
+    size,
+    span,
+    state,
+    table,
+    when,
+)
+from reactor.cli.runtime import ask
+from reactor.cli.showing import show
+from reactor.pg import Connection
+from reactor.store import breakers as breaker_store
+from reactor.store import fleet, overview
+from reactor.store import relationships as relationship_store
+from reactor.store import show as show_store
+
+__all__ = ["events", "relationships", "show", "status", "workers"]
+
+DEAD_LETTERS = 10
+
+
+class Status(NamedTuple):
+    """All that ``status`` tells."""
+
+    facts: overview.Facts
+    queues: list[overview.QueueCounts]
+    pauses: list[overview.Pause]
+    workers: list[fleet.Worker]
+    breakers: list[breaker_store.BreakerRow]
+    dead_letters: list[overview.DeadLetter]
+
+
+async def gather(conn: Connection) -> Status:
+    """One look at everything, in a statement each."""
+    return Status(
+        await overview.facts(conn),
+        await overview.queues(conn),
+        await overview.pauses(conn),
+        await fleet.fleet(conn),
+        await breaker_store.breakers(conn),
+        await overview.dead_letters(conn, DEAD_LETTERS),
+    )
+
+
+@click.command(short_help="queues, reactors, breakers, what failed")
+@json_option
+def status(as_json: bool) -> None:
+    """How it stands: the queues, the reactors, the breakers, and the last work that failed for good."""
+    found = ask("status", gather)
+    if as_json:
+        answer_json(
+            {
+                **found.facts._asdict(),
+                "queues": [one._asdict() for one in found.queues],
+                "pauses": [one._asdict() for one in found.pauses],
+                "workers": [one._asdict() for one in found.workers],
+                "breakers": [one._asdict() for one in found.breakers],
+                "dead_letters": [one._asdict() for one in found.dead_letters],
+            }
+        )
+        return
+    _print_status(found)
+
+
+def _print_status(found: Status) -> None:
+    now = found.facts.now
+    if not found.facts.company_known:
+        say("nobody has said yet what the company is: `voxyz-reactor init` asks")
+        say()
+    live = [worker for worker in found.workers if worker.live]
+    facts(
+        [
+            (
+                "database",
+                f"{found.facts.database}, PostgreSQL {found.facts.server_version}, {size(found.facts.size_bytes)}",
+            ),
+            ("missions", f"{found.facts.active_missions} under way"),
+            (
+                "reactors",
+                f"{len(live)} running"
+                if live
+                else Cell("none running: start one with `voxyz-reactor run`", "yellow"),
+            ),
+        ]
+    )
+    paused = {pause.queue: pause for pause in found.pauses}
+    say()
+    table(
+        (
+            "queue",
+            "waiting",
+            "queued",
+            "running",
+            "succeeded",
+            "failed",
+            "cancelled",
+            "oldest due",
+            "takes work",
+        ),
+        [(*_counts(one), _open(paused.get(one.queue), now)) for one in found.queues],
+        right=("waiting", "queued", "running", "succeeded", "failed", "cancelled", "oldest due"),
+    )
+    if live:
+        say()
+        _worker_table(live, now)
+    if found.breakers:
+        say()
+        table(BREAKER_COLUMNS, breaker_rows(found.breakers, now), right=("failures",))
+    if found.dead_letters:
+        say()
+        heading("failed for good (retry WHAT ID brings it back)")
+        table(
+            ("what", "id", "kind", "agent", "when", "why"),
+            [
+                (one.what, one.id, one.kind, one.agent_id, when(one.completed_at, now), one.failure_reason)
+                for one in found.dead_letters
+            ],
+            right=("id",),
+        )
+
+
+def _counts(one: overview.QueueCounts) -> tuple[object, ...]:
+    due = "" if one.oldest_due_s is None else span(max(one.oldest_due_s, 0.0))
+    failed = Cell(str(one.failed), "red" if one.failed else "")
+    return one.queue, one.waiting, one.queued, one.running, one.succeeded, failed, one.cancelled, due
+
+
+def _open(pause: overview.Pause | None, now: datetime) -> Cell:
+    if pause is None:
+        return Cell("yes")
+    why = f": {pause.reason}" if pause.reason else ""
+    return Cell(f"paused {when(pause.paused_at, now)} by {pause.paused_by}{why}", "yellow")
+
+
+def _worker_table(found: list[fleet.Worker], now: datetime) -> None:
+    table(
+        ("reactor", "state", "pid", "host", "version", "started", "heartbeat", "agent", "parts"),
+        [
+            (
+                str(one.id)[:8],
+                _worker_state(one),
+                one.pid,
+                one.hostname,
+                one.version,
+                when(one.started_at, now),
+                when(one.heartbeat_at, now),
+                one.agent_id,
+                " ".join(one.parts),
+            )
+            for one in found
+        ],
+        right=("pid",),
+    )
+
+
+def _worker_state(one: fleet.Worker) -> Cell:
+    if not one.live and one.state in ("starting", "ready", "stopping"):
+        return Cell("gone", "red")
+    return state(one.state)
+
+
+@click.command(short_help="the reactors that run or ran")
+@json_option
+def workers(as_json: bool) -> None:
+    """The reactors that run or ran, the living first."""
+
+    async def look(conn: Connection) -> tuple[list[fleet.Worker], datetime]:
+        return await fleet.fleet(conn), await show_store.now(conn)
+
+    found, now = ask("workers", look)
+    if as_json:
+        answer_json([one._asdict() for one in found])
+    elif found:
+        _worker_table(found, now)
+    else:
+        say("no reactor has run on this database yet: start one with `voxyz-reactor run`")
+
+
+@click.command(short_help="who likes whom, and how much")
+@json_option
+def relationships(as_json: bool) -> None:
+    """Who likes whom, and how much: affinity between 0.10 and 0.95, the warmest pair first."""
+
+    async def look(conn: Connection) -> tuple[list[relationship_store.PairRow], datetime]:
+        return await relationship_store.relationship_map(conn), await show_store.now(conn)
+
+    found, now = ask("relationships", look)
+    if as_json:
+        answer_json([one._asdict() for one in found])
+        return
+    table(
+        ("pair", "affinity", "label", "interactions", "good", "bad", "lately", "last change"),
+        [
+            (
+                f"{one.agent_a} – {one.agent_b}",
+                f"{one.affinity:.3f}",
+                one.label,
+                one.total_interactions,
+                one.positive_interactions,
+                one.negative_interactions,
+                f"{one.recent_drift:+.3f}" if one.recent_drift else "",
+                " ".join(filter(None, (when(one.last_drift_at, now), one.last_reason))),
+            )
+            for one in found
+        ],
+        right=("affinity", "interactions", "good", "bad", "lately"),
+    )

@@ -1,0 +1,78 @@
+"""Following one piece of work to its end."""
+
+import sys
+
+import trio
+
+from reactor.cli.endings import complain
+from reactor.cli.output import document, span
+from reactor.cli.parsing import queue_of
+from reactor.model.queues import TERMINAL, What
+from reactor.pg import Connection
+from reactor.store import fleet, show
+
+# A look at one row by its key is cheap; most work takes either milliseconds or seconds.
+FIRST_GAP_S = 0.02
+LONGEST_GAP_S = 0.5
+CHECK_FLEET_EVERY_S = 5.0
+
+
+async def follow(conn: Connection, what: What, id: int, *, timeout_s: float) -> int:
+    """Wait until the thing has ended and print its result; returns the exit code, 0 when it succeeded.
+
+    Without a live reactor that would take it, or once ``timeout_s`` is over, it stays queued and one line says so.
+    """
+    began = trio.current_time()
+    gap_s = FIRST_GAP_S
+    looked_at_fleet = -CHECK_FLEET_EVERY_S
+    while True:
+        found = await show.state(conn, what, id)
+        if found is None:
+            complain(f"{what} {id} was deleted")
+            return 1
+        if found.status in TERMINAL:
+            return _report(what, id, found)
+        waited_s = trio.current_time() - began
+        if waited_s - looked_at_fleet >= CHECK_FLEET_EVERY_S:
+            looked_at_fleet = waited_s
+            if not await _somebody_takes(conn, what, id):
+                complain(
+                    f"no live reactor takes {what} {id}, which stays {found.status}: start one with `voxyz-reactor run`"
+                )
+                return 1
+        if waited_s > timeout_s:
+            complain(
+                f"{what} {id} is still {found.status} after {span(timeout_s)}: `voxyz-reactor show {what} {id}`"
+            )
+            return 1
+        await trio.sleep(min(gap_s, max(timeout_s - waited_s, 0) + FIRST_GAP_S))
+        gap_s = min(gap_s * 1.5, LONGEST_GAP_S)
+
+
+def _report(what: What, id: int, found: show.State) -> int:
+    if found.status == "succeeded":
+        print_result(found.result)
+        return 0
+    complain(f"{what} {id} {found.status}: {found.failure_reason or 'no reason given'}")
+    return 1
+
+
+def print_result(result: object) -> None:
+    """The result on stdout, as JSON."""
+    if result is not None:
+        sys.stdout.write(document(result) + "\n")
+
+
+async def _somebody_takes(conn: Connection, what: What, id: int) -> bool:
+    kind: str | None = None
+    agent: str | None = None
+    if what == "step":
+        step = await show.step(conn, id)
+        if step is not None:
+            kind, agent = step.kind, step.agent_id
+    elif what == "mission":
+        ahead = await show.ahead_of_mission(conn, id)
+        if ahead is None:
+            return True  # it ends this moment
+        kind, agent = ahead
+    return fleet.anybody_takes(await fleet.fleet(conn), queue_of(what), kind, agent)
