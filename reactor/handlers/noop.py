@@ -12,7 +12,7 @@ from reactor.model.outcomes import Done, Fail, Outcome
 if TYPE_CHECKING:
     from reactor.handlers.steps import Step
 
-TIMEOUT_S = 86_400.0
+TIMEOUT_S = 300.0
 _DONE = Done()
 
 

@@ -45,7 +45,10 @@ _REPAIR: Final = "That was not the JSON asked for: {problem}. Answer again, with
 
 
 class Provider(Protocol):
-    """Somebody who answers. Raises only errors of ours: RateLimited, KeyRefused, LLMUnavailable, LLMRequestRefused, LLMReplyRefused."""
+    """Somebody who answers.
+
+    Raises only errors of ours: RateLimited, KeyRefused, LLMUnavailable, LLMRequestRefused, LLMReplyRefused.
+    """
 
     @property
     def name(self) -> str:
@@ -126,7 +129,7 @@ class Gateway:
         reply = await self._call(request, schema)
         try:
             return _parsed(reply, shape), reply
-        except _WrongShape as wrong:
+        except _WrongShapeError as wrong:
             again = replace(
                 request,
                 messages=(
@@ -138,7 +141,7 @@ class Gateway:
         reply = await self._call(again, schema)
         try:
             return _parsed(reply, shape), reply
-        except _WrongShape as wrong:
+        except _WrongShapeError as wrong:
             raise LLMReplyRefused(f"the answer has not the shape of {shape.__name__}: {wrong}") from None
 
     async def _call(self, request: LLMRequest, schema: Mapping[str, Any] | None) -> LLMReply:
@@ -236,14 +239,14 @@ class _Ending:
         return Settlement(self.outcome, simulated, self.usage, self.cost_usd, self.would_cost_usd, latency_s)
 
 
-class _WrongShape(Exception):
+class _WrongShapeError(Exception):
     """An answer that is not what was asked for; the message says how."""
 
 
 def _parsed(reply: LLMReply, shape: type[S]) -> S:
     text = reply.text.strip()
     if reply.stopped == "max_tokens":
-        raise _WrongShape("it was cut short; be briefer")
+        raise _WrongShapeError("it was cut short; be briefer")
     if text.startswith("```"):
         text = text.strip("`").removeprefix("json").strip()
     try:
@@ -253,4 +256,4 @@ def _parsed(reply: LLMReply, shape: type[S]) -> S:
             f"{'.'.join(map(str, problem['loc'])) or 'the answer'}: {problem['msg']}"
             for problem in error.errors()[:5]
         ]
-        raise _WrongShape("; ".join(problems)) from None
+        raise _WrongShapeError("; ".join(problems)) from None

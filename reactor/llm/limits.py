@@ -8,6 +8,7 @@ from typing import Any
 _MAX_TOKENS: Mapping[str, int] = MappingProxyType(
     {"turn": 160, "distil": 1500, "initiative": 800, "step": 1200, "write_content": 2000}
 )
+_OTHERS = frozenset({"input", "timeout_s", "concurrency", "requests_per_minute"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +35,25 @@ class Limits:
 
     @classmethod
     def from_policy(cls, value: object) -> "Limits":
-        """The limits of a policy value; what is missing or makes no sense keeps its default."""
+        """The limits of a policy value; what is missing or makes no sense keeps its default.
+
+        Keys: ``input``, ``timeout_s``, ``concurrency``, ``requests_per_minute``; every other one is a purpose or a
+        step kind with the tokens of its answers.
+        """
         if not isinstance(value, Mapping):
             return cls()
         usual = cls()
-        most = value.get("max_tokens")
-        own = {key: int(n) for key, n in most.items() if _positive(n)} if isinstance(most, Mapping) else {}
+        given = {key: number for key, number in value.items() if _positive(number)}
         return cls(
-            max_tokens=MappingProxyType({**_MAX_TOKENS, **own}),
-            input_tokens=int(_or(value.get("input_tokens"), usual.input_tokens)),
-            timeout_s=float(_or(value.get("timeout_s"), usual.timeout_s)),
-            concurrency=int(_or(value.get("concurrency"), usual.concurrency)),
-            requests_per_minute=int(_or(value.get("requests_per_minute"), usual.requests_per_minute)),
+            max_tokens=MappingProxyType(
+                {**_MAX_TOKENS, **{key: int(number) for key, number in given.items() if key not in _OTHERS}}
+            ),
+            input_tokens=int(given.get("input", usual.input_tokens)),
+            timeout_s=float(given.get("timeout_s", usual.timeout_s)),
+            concurrency=int(given.get("concurrency", usual.concurrency)),
+            requests_per_minute=int(given.get("requests_per_minute", usual.requests_per_minute)),
         )
 
 
 def _positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 1
-
-
-def _or(value: Any, usual: float) -> float:
-    return float(value) if _positive(value) else usual

@@ -16,7 +16,7 @@ from reactor.llm.request import LLMRequest, Usage
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 
 # UTF-8 bytes a token, on the low side for English prose, so that an estimate is rather too high.
-_BYTES_PER_TOKEN: Final = 3
+BYTES_PER_TOKEN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price:
 
 def estimate_tokens(text: str) -> int:
     """About how many tokens ``text`` is; rather too many. At least 1."""
-    return max(1, -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN))
+    return max(1, -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN))
 
 
 def estimate_input(request: LLMRequest) -> int:

@@ -16,10 +16,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A piece of earlier work or talk: who it is from (an agent's id, or what it is) and its words."""
+    """A piece of earlier work or talk: whose (an agent's id, or what it is), its words, and its number (0: none)."""
 
     by: str
     text: str
+    ref: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
