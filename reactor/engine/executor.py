@@ -63,6 +63,7 @@ class Executor:
         chance: Callable[[], float],
         watcher: Watcher,
         freed: Callable[[], None],
+        refused: Callable[[], None],
     ) -> None:
         self.queue = queue
         self.running: dict[int, Running] = {}
@@ -72,6 +73,7 @@ class Executor:
         self._chance = chance
         self._watcher = watcher
         self._freed = freed
+        self._refused = refused
         self._shelf: deque[tuple[ClaimedRow, UUID, float]] = deque()
         self._idle = trio.lowlevel.ParkingLot()
         self._read_ahead = 0
@@ -233,6 +235,7 @@ class Executor:
             case Cancel(reason):
                 return Settlement(row.id, token, row.mission_id, "cancelled", 0, 0.0, clean(reason))
             case GiveBack(reason):
+                self._refused()
                 return _requeue(row, token, clean(reason))
         reason = f"the handler returned {type(outcome).__name__}, which is no outcome"
         return Settlement(row.id, token, row.mission_id, "failed", 0, 0.0, reason)

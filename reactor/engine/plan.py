@@ -1,5 +1,6 @@
 """What a reactor is made of: the numbers and the handlers a supervisor is given."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,7 +19,11 @@ class QueuePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one process works. ``direct_dsn`` is where sessions last: for listening and for locks."""
+    """How one process works.
+
+    ``direct_dsn`` is where sessions last: for listening and for locks. ``liveness_key`` names the advisory lock that a
+    living process holds; two processes that drew the same would only look alive for each other.
+    """
 
     dsn: str
     direct_dsn: str
@@ -30,4 +35,5 @@ class Plan:
     watcher: Watcher
     chance: Callable[[], float]
     pool_limit: int = 4
+    liveness_key: int = field(default_factory=lambda: secrets.randbelow(2**31))
     policy_changed: Callable[[], None] = field(default=lambda: None)

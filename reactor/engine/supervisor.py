@@ -20,6 +20,7 @@ import trio
 from reactor import __version__
 from reactor.engine.claimer import Claimer
 from reactor.engine.completer import Completer, Item
+from reactor.engine.connections import work_pool
 from reactor.engine.control import Control, Line
 from reactor.engine.dispatcher import Dispatcher
 from reactor.engine.doorbell import Doorbell
@@ -34,26 +35,16 @@ from reactor.engine.sweeps import Sweeper
 from reactor.engine.wake import Via, Wake
 from reactor.errors import DatabaseError
 from reactor.model.queues import Queue
-from reactor.pg import QUIET_SESSION, Connection, ListeningConnection, Pool, connect, open_listener
+from reactor.pg import QUIET_SESSION, ListeningConnection, Pool, open_listener
 from reactor.store import breakers, queues, workers
 from reactor.store.queues import Taker
 from reactor.store.workers import Identity
 
 log = structlog.get_logger()
 
-# Batches are joined to tables of any size: as statistics change the planner would flip to scanning the whole table.
-PINNED_PLANS = {
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_bitmapscan": "off",
-    "jit": "off",
-    "plan_cache_mode": "force_generic_plan",
-}
 FLUSH_WITHIN_S = 10.0
 FAREWELL_WITHIN_S = 3.0
 CANCEL_WITHIN_S = 5.0
-LIVENESS_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,7 @@ class Stopped:
 class Reactor:
     """One process of the fleet: `run` it in a nursery, `stop` it once, then cancel the nursery."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, pool: Pool | None = None) -> None:
         self.plan = plan
         self.identity = Identity(
             id=uuid4(),
@@ -78,9 +69,9 @@ class Reactor:
             parts=plan.parts,
             kinds=plan.kinds,
             agent=plan.agent,
-            liveness_key=int(plan.chance() * 2**31),
+            liveness_key=plan.liveness_key,
         )
-        self.pool = Pool(self._open_work, limit=plan.pool_limit)
+        self.pool = pool or work_pool(plan.dsn, plan.liveness_key, plan.pool_limit)
         self.services = Services(self.pool, breakers.closed_services, self._services_opened)
         self.pauses = Pauses(self.pool, self._pauses_changed)
         self.rescuer = Rescuer(self.pool)
@@ -112,6 +103,7 @@ class Reactor:
             strangers=self.strangers.fail,
         )
         self._claiming = trio.CancelScope()
+        self._grace = trio.CancelScope()
         self._stopped_claiming = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
@@ -137,6 +129,10 @@ class Reactor:
             task_status.started()
         raise AssertionError("roles never return")
 
+    def hurry(self) -> None:
+        """The grace period of `stop` is over now."""
+        self._grace.cancel()
+
     async def stop(self, grace_s: float) -> Stopped:
         """Nothing is claimed any more, running handlers had ``grace_s`` seconds, all outcomes are written.
 
@@ -147,7 +143,8 @@ class Reactor:
         await self._stopped_claiming.wait()
         given_back = sum(line.executor.give_back_shelf() for line in self.lines.values())
         before = self.running()
-        with trio.move_on_after(grace_s):
+        self._grace.deadline = trio.current_time() + grace_s
+        with self._grace:
             await self._all_idle()
         left = self.running()
         for line in self.lines.values():
@@ -225,6 +222,7 @@ class Reactor:
             chance=self.plan.chance,
             watcher=self.plan.watcher,
             freed=freed,
+            refused=self.services.invalidate,
         )
         dispatcher = Dispatcher(
             queue,
@@ -243,17 +241,6 @@ class Reactor:
         part = self.plan.queues.get(queue)
         kinds = () if part is None else part.work.kinds(self.services.closed)
         return Taker(self.identity.id, kinds, self.plan.agent)
-
-    async def _open_work(self) -> Connection:
-        """A connection for statements. It counts as a sign of life: the process is dead when none of them is left."""
-        conn = await connect(self.plan.dsn, name="work", settings=PINNED_PLANS)
-        try:
-            with trio.fail_after(LIVENESS_WITHIN_S):
-                await workers.hold_alive(conn, self.identity.liveness_key)
-        except BaseException:
-            await conn.aclose()
-            raise
-        return conn
 
     def _opener(self, name: str) -> Callable[[], Awaitable[ListeningConnection]]:
         async def open_quiet() -> ListeningConnection:

@@ -1,0 +1,231 @@
+"""``run``: the reactor itself. The composition root: here every part meets every other, and nowhere else."""
+
+import os
+import random
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import click
+import structlog
+import trio
+
+from reactor.cli import logs
+from reactor.cli.runtime import Database, database, run
+from reactor.cli.terminal import LogWatcher, TerminalWatcher
+from reactor.engine.connections import work_pool
+from reactor.engine.plan import Plan, QueuePlan
+from reactor.engine.supervisor import Reactor, Stopped
+from reactor.engine.work import Watcher, Work
+from reactor.errors import SchemaError, UsageError
+from reactor.handlers.context import Context, Roster
+from reactor.handlers.kinds import KindRegistry, load_modules
+from reactor.handlers.mission import MissionWork
+from reactor.handlers.noop import NOOP
+from reactor.handlers.steps import StepRunner
+from reactor.handlers.thinking import house_kinds
+from reactor.llm.gateway import Gateway
+from reactor.llm.guard import StoredGuard
+from reactor.llm.mock import MockProvider
+from reactor.model.queues import Queue
+from reactor.pg import Pool
+from reactor.pg.dsn import redact
+from reactor.pg.migrations import check, migrate
+from reactor.settings import Settings, described
+from reactor.store import kinds as kinds_store
+from reactor.store.kinds import KindRow
+
+log = structlog.get_logger()
+
+GIVE_WORK = """  give it work from another terminal:
+    voxyz-reactor enqueue step analyze '{"topic": "weekend engagement"}' --wait
+    voxyz-reactor psql -c "insert into ops_mission_steps (kind, payload) values ('noop', '{}')"
+  and look with voxyz-reactor status; Ctrl-C ends it."""
+PARTS = ("mission", "roundtable", "initiative", "schedule", "heartbeat", "web")
+
+
+class RunCommand(click.Command):
+    """Shows every setting below its options."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of settings: name, unit, default, meaning."""
+        with formatter.section("Settings (environment, .env.local, .env)"):
+            formatter.write_dl(
+                [
+                    (
+                        line.name,
+                        f"{line.description} [{line.unit + ', ' if line.unit else ''}default {line.default}]",
+                    )
+                    for line in described()
+                ]
+            )
+
+
+@click.command(cls=RunCommand)
+@click.argument("parts", nargs=-1, metavar="[PART]...")
+def run_command(parts: tuple[str, ...]) -> int:
+    """Run the reactor, or some PARTs of it: mission, roundtable, initiative, schedule, heartbeat, web.
+
+    Without a DATABASE_URL it starts its own PostgreSQL. Ctrl-C lets running work finish; a second one does not wait.
+    """
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise UsageError(f"there is no part {unknown[0][:60]!r}: parts are {', '.join(PARTS)}")
+    settings = Settings.load()
+    settings.check_run()
+    logs.configure(settings.log, settings.log_level)
+    return run(_run, settings, tuple(part for part in PARTS if part in parts) or PARTS)
+
+
+async def _run(settings: Settings, parts: Sequence[str]) -> int:
+    async with database(settings, create=True) as place:
+        await _bring_to_current(settings, place)
+        registry = KindRegistry([NOOP, *house_kinds()])
+        load_modules(settings.kinds, registry)
+        watcher = _watcher(settings)
+        async with _reactor(settings, place, parts, registry, watcher) as reactor:
+            stopped = await _until_told_to_stop(reactor, settings, place)
+        _tell_stopped(stopped)
+        if stopped.stuck:
+            await _leave_at_once(place)
+    return 0
+
+
+async def _bring_to_current(settings: Settings, place: Database) -> None:
+    """The schema is current: migrated, or in production only checked."""
+    if not settings.production:
+        conn = await place.connect("check")
+        try:
+            state = await check(conn)
+        finally:
+            await conn.aclose()
+        if not state.ok:
+            await migrate(place.direct_dsn)
+        return
+    conn = await place.connect("check")
+    try:
+        state = await check(conn)
+    finally:
+        await conn.aclose()
+    if not state.ok:
+        raise SchemaError(state.problem or "the schema is not current: run `voxyz-reactor migrate`")
+
+
+def _watcher(settings: Settings) -> Watcher:
+    on_terminal = settings.log != "json" and sys.stderr.isatty()
+    return TerminalWatcher() if on_terminal or settings.log == "console" else LogWatcher()
+
+
+@asynccontextmanager
+async def _reactor(
+    settings: Settings, place: Database, parts: Sequence[str], registry: KindRegistry, watcher: Watcher
+) -> AsyncIterator[Reactor]:
+    """A reactor that works, with everything it needs; left, all of it is gone."""
+    liveness_key = secrets.randbelow(2**31)
+    pool = work_pool(place.dsn, liveness_key, settings.pool_max)
+    roster = Roster()
+    queues = _queues(settings, parts, registry, pool, roster)
+    plan = Plan(
+        dsn=place.dsn,
+        direct_dsn=place.direct_dsn,
+        queues=queues,
+        parts=tuple(parts),
+        kinds=tuple(registry.kinds()) if Queue.MISSION in queues else (),
+        agent=settings.agent_id,
+        grace_s=settings.grace_s,
+        watcher=watcher,
+        chance=random.random,
+        liveness_key=liveness_key,
+        policy_changed=roster.invalidate,
+    )
+    try:
+        await _register_kinds(pool, registry)
+        reactor = Reactor(plan, pool)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(reactor.run)
+            yield reactor
+            nursery.cancel_scope.cancel()
+    finally:
+        await pool.aclose()
+
+
+def _queues(
+    settings: Settings, parts: Sequence[str], registry: KindRegistry, pool: Pool, roster: Roster
+) -> dict[Queue, QueuePlan]:
+    gateway = _gateway(settings, pool, roster)
+    context = Context(pool, gateway, registry, roster, settings.agent_id)
+    works: dict[Queue, Work] = {Queue.MISSION: MissionWork(registry, StepRunner(context))}
+    return {
+        queue: QueuePlan(work, settings.concurrency(queue.value), settings.sweep_s(queue.value))
+        for queue, work in works.items()
+        if queue.value in parts
+    }
+
+
+def _gateway(settings: Settings, pool: Pool, roster: Roster) -> Gateway:
+    provider = MockProvider(
+        latency_s=settings.mock_latency_ms / 1000,
+        failures={str(status): share for status, share in settings.mock_fail.items()},
+    )
+    return Gateway(provider, StoredGuard(pool), limits=lambda: roster.limits, default_model=settings.model)
+
+
+async def _register_kinds(pool: Pool, registry: KindRegistry) -> None:
+    rows = [
+        KindRow(kind.kind, kind.description, kind.external, kind.timeout_s, dict(kind.input_schema))
+        for kind in registry.all()
+    ]
+    async with pool.connection() as conn:
+        await kinds_store.register(conn, rows)
+
+
+async def _until_told_to_stop(reactor: Reactor, settings: Settings, place: Database) -> Stopped:
+    """Ready, then at work until a signal; a second one ends the grace period."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        _tell_ready(reactor, settings, place)
+        await anext(signals)
+        _tell_stopping(reactor, settings)
+        async with trio.open_nursery() as nursery:
+
+            async def hurry() -> None:
+                async for _ in signals:
+                    reactor.hurry()
+
+            nursery.start_soon(hurry)
+            stopped = await reactor.stop(settings.grace_s)
+            nursery.cancel_scope.cancel()
+    return stopped
+
+
+def _tell_ready(reactor: Reactor, settings: Settings, place: Database) -> None:
+    where = f"embedded {place.embedded.path}" if place.embedded is not None else redact(place.dsn)
+    llm = "mock" if settings.provider() == "mock" else settings.model
+    click.echo(f"ready: database {where} · parts {', '.join(reactor.plan.parts)} · llm {llm}")
+    sys.stdout.flush()
+    if sys.stdout.isatty():
+        click.secho(GIVE_WORK, dim=True)
+
+
+def _tell_stopping(reactor: Reactor, settings: Settings) -> None:
+    running = reactor.running()
+    if running:
+        log.info("stopping", running=running, grace_s=settings.grace_s, hint="a second signal does not wait")
+    else:
+        log.info("stopping", running=0)
+
+
+def _tell_stopped(stopped: Stopped) -> None:
+    log.info("stopped", finished=stopped.finished, given_back=stopped.given_back)
+    for name in stopped.stuck:
+        log.error("handler_ignores_cancellation", handler=name)
+
+
+async def _leave_at_once(place: Database) -> None:
+    """A handler would not end: the process leaves without it; its row runs again elsewhere."""
+    if place.embedded is not None:
+        await place.embedded.leave()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
