@@ -1,4 +1,21 @@
-"""PostgreSQL, and the only package that knows the driver."""
+"""PostgreSQL, and the only package that knows the driver.
+
+Two things to know before calling it. A task that is cancelled during a statement leaves the connection usable and
+the statement cancelled on the server, or the connection closed, within two seconds. And every error is one of
+`reactor.errors`, one line, made at one door: nobody outside handles psycopg's.
+
+* ``seam``: psycopg's generators driven by trio, and the theory of it.
+* ``connecting``: from an address to an open socket: hosts, addresses, time limits.
+* ``connection``: `connect`, the session's settings, what a `Connection` answers.
+* ``pool``: `Pool`, a few connections for many borrowers.
+* ``notifications``: `ListeningConnection`, which hears NOTIFY beside its own statements.
+* ``reconnecting``: having a connection again after each loss, for ever.
+* ``errors``: the door; ``dsn``: addresses; ``adapters``: values that would otherwise fail a fetch.
+* ``embedded``: a PostgreSQL of our own when there is none; ``migrations``: the schema brought to current.
+
+Behind a transaction-pooling proxy connections are opened with ``settings=None, prepare=False``; whatever needs a
+session (listening, session locks) goes over another address.
+"""
 
 from psycopg import Rollback
 from psycopg.types.json import Jsonb

@@ -9,13 +9,15 @@ import psycopg
 import trio
 from psycopg import pq
 from psycopg.adapt import AdaptersMap
+from psycopg.errors import Diagnostic
+from psycopg.pq.abc import PGconn
 from psycopg.transaction import AsyncTransaction
 from psycopg.waiting import Wait
 
-from reactor.errors import DatabaseUnavailable
+from reactor.errors import ConnectionLost, DatabaseUnavailable
 from reactor.pg.adapters import ADAPTERS
 from reactor.pg.connecting import established
-from reactor.pg.errors import translate
+from reactor.pg.errors import one_line, translate
 from reactor.pg.seam import TrioConnection, ready_now
 
 Params = Mapping[str, Any] | Sequence[Any]
@@ -77,6 +79,11 @@ class Connection(TrioConnection):
     cancelled on the server and the connection usable afterwards, or closed (`closed`) when the server does
     not answer in 2 s.
     """
+
+    def __init__(self, pgconn: PGconn) -> None:
+        super().__init__(pgconn)
+        self._last_words: str | None = None
+        self.add_notice_handler(self._note)
 
     async def fetch_all(self, query: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """Every row of the answer.
@@ -144,15 +151,38 @@ class Connection(TrioConnection):
     def hung_up(self) -> bool:
         """Whether the server has ended this idle connection: what the socket holds tells, without waiting."""
         for _ in range(_GLANCES):
-            if self.closed:
+            if self.closed or self._last_words:
                 return True
             if not ready_now(self.pgconn.socket, Wait.R):
                 return False
             try:
-                self.pgconn.consume_input()
-            except psycopg.Error:
+                self.read_unasked()
+            except ConnectionLost:
                 return True
         return False
+
+    def read_unasked(self) -> None:
+        """Take in what the server said without being asked: notifications go to their handlers; awaits nothing.
+
+        Raises: ConnectionLost: its last words were that, or the stream has ended; handlers were served before.
+        """
+        ended: psycopg.Error | None = None
+        try:
+            self.pgconn.consume_input()
+        except psycopg.Error as error:
+            ended = error
+        while heard := self.pgconn.notifies():  # asking for them also makes libpq look at everything else
+            if self.pgconn.notify_handler:
+                self.pgconn.notify_handler(heard)
+        if self._last_words:
+            raise ConnectionLost(f"the server closed the connection: {one_line(self._last_words)}")
+        if ended is not None:
+            raise translate(ended) from ended
+
+    def _note(self, notice: Diagnostic) -> None:
+        # Outside a statement libpq takes the server's farewell for a notice.
+        if notice.severity_nonlocalized in ("FATAL", "PANIC"):
+            self._last_words = notice.message_primary or "no reason given"
 
     async def aclose(self) -> None:
         """Close it now. Awaits nothing, so it works in a cancelled scope; safe to repeat."""

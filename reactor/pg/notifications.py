@@ -10,14 +10,13 @@ watcher looks once more, so nothing is left lying in libpq's buffer while the so
 from collections import deque
 from dataclasses import dataclass
 
-import psycopg
 import trio
+from psycopg import sql
 from psycopg.pq.abc import PGconn
 from trio.lowlevel import wait_readable
 
 from reactor.errors import ConnectionLost
 from reactor.pg.connection import QUIET_SESSION, Connection, Settings, connect_as
-from reactor.pg.errors import translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,7 @@ class ListeningConnection(Connection):
     async def listen(self, *channels: str) -> None:
         """From its return on, every NOTIFY committed on ``channels`` will be heard."""
         for channel in channels:
-            await self.run(
-                psycopg.sql.SQL("listen {}").format(psycopg.sql.Identifier(channel)).as_string(self)
-            )
+            await self.run(sql.SQL("listen {}").format(sql.Identifier(channel)).as_string(self))
 
     async def next_batch(self) -> list[Notification]:
         """Wait for notifications; all that have arrived, in order, at least one.
@@ -63,18 +60,13 @@ class ListeningConnection(Connection):
         return batch
 
     def _read(self) -> None:
-        if self.closed:
+        if self.closed and not self._heard:
             raise ConnectionLost("the connection to the database is closed")
-        lost: psycopg.Error | None = None
         try:
-            self.pgconn.consume_input()
-        except psycopg.Error as error:
-            lost = error
-        while heard := self.pgconn.notifies():
-            if self.pgconn.notify_handler:
-                self.pgconn.notify_handler(heard)
-        if lost is not None and not self._heard:
-            raise translate(lost) from lost
+            self.read_unasked()
+        except ConnectionLost:
+            if not self._heard:
+                raise
 
     async def _readable(self) -> None:
         """Wait until the socket has something to read, or until a statement needs the socket."""

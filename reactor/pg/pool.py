@@ -66,7 +66,9 @@ class Pool:
         self._closed = False
         self._knocking = trio.Lock()
         self._failures = 0
+        self._trouble = ""  # why the last try to open one failed, while that is so
         self._next_knock_at = 0.0
+        self._came_back = trio.Event()
 
     @property
     def size(self) -> int:
@@ -108,7 +110,6 @@ class Pool:
         return await self._acquire_slowly(timeout_s, permit=True)
 
     async def _acquire_slowly(self, timeout_s: float, *, permit: bool) -> Connection:
-        failure: DatabaseError | None = None
         connection: Connection | None = None
         with trio.CancelScope(deadline=trio.current_time() + timeout_s) as scope:
             self._waiting.add(scope)
@@ -122,7 +123,6 @@ class Pool:
                     except DatabaseError as error:
                         if not error.transient:
                             raise
-                        failure = error
             finally:
                 self._waiting.discard(scope)
                 if connection is None and permit:
@@ -131,10 +131,10 @@ class Pool:
             return connection
         if self._closed:
             raise DatabaseUnavailable(_CLOSED)
-        if failure is not None:
-            raise failure
         if permit:
-            raise DatabaseUnavailable(f"no connection to the database could be opened within {timeout_s:g} s")
+            raise DatabaseUnavailable(
+                self._trouble or f"no connection could be opened within {timeout_s:g} s"
+            )
         raise PoolTimeout(
             f"all {self._limit} connections of the pool stayed busy for {timeout_s:g} s:"
             " look for long statements, or raise POOL_MAX"
@@ -175,14 +175,16 @@ class Pool:
         if not self._failures:
             return await self._open_now()
         async with self._knocking:
-            if self._failures:
-                await trio.sleep_until(self._next_knock_at)
+            if self._failures and not self._stack:
+                with trio.move_on_at(self._next_knock_at):
+                    await self._came_back.wait()
             return None if self._stack else await self._open_now()
 
     async def _open_now(self) -> Connection:
         try:
             connection = await self._open_connection()
-        except DatabaseError:
+        except DatabaseError as error:
+            self._trouble = str(error)
             pause_s = delay(
                 self._failures, base_s=_BACKOFF_BASE_S, cap_s=_BACKOFF_CAP_S, chance=self._rng.uniform(0.5, 1)
             )
@@ -190,9 +192,9 @@ class Pool:
             self._next_knock_at = trio.current_time() + pause_s
             raise
         self._failures = 0
-        life_s = self._max_lifetime_s * self._rng.uniform(
-            0.9, 1.0
-        )  # opened together must not all end together
+        self._trouble = ""
+        # Connections opened together must not all end together.
+        life_s = self._max_lifetime_s * self._rng.uniform(0.9, 1.0)
         self._expires_at[connection] = trio.current_time() + life_s
         return connection
 
@@ -205,6 +207,9 @@ class Pool:
                 await self._drop(connection)
             else:
                 self._stack.append(_Idle(connection, trio.current_time()))
+                if self._failures:
+                    self._came_back.set()
+                    self._came_back = trio.Event()
             while self._stack and trio.current_time() >= self._expires_at[self._stack[0].connection]:
                 await self._drop(self._stack.pop(0).connection)
         finally:

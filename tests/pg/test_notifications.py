@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
+from psycopg.waiting import Wait
 
 from reactor import errors
 from reactor.pg import Connection, ListeningConnection, Notification, open_listener
+from reactor.pg.seam import ready_now
 from tests.support.server import PrivateServer
-from tests.support.waiting import Onlooker
+from tests.support.waiting import Onlooker, until
 
 
 @pytest.fixture
@@ -167,10 +169,11 @@ async def test_what_was_said_before_the_end_is_heard_before_the_end(
 ) -> None:
     pid = listener.info.backend_pid
     onlooker.execute("notify wake, 'last words'")
+    await until(lambda: bool(ready_now(listener.pgconn.socket, Wait.R)))
     onlooker.execute("select pg_terminate_backend(%s, 5000)", (pid,))
     with trio.fail_after(5):
         assert [one.payload for one in await listener.next_batch()] == ["last words"]
-        with pytest.raises(errors.ConnectionLost):
+        with pytest.raises(errors.ConnectionLost, match="administrator command"):
             await listener.next_batch()
 
 

@@ -245,6 +245,36 @@ async def test_a_server_that_is_away_is_knocked_at_by_one_at_growing_intervals(o
         assert served == 30
 
 
+async def test_one_that_comes_back_is_taken_by_who_waits_to_knock(opening: Opener) -> None:
+    full = False
+    refused = 0
+
+    async def while_there_is_room() -> Connection:
+        nonlocal refused
+        if full:
+            refused += 1
+            raise errors.DatabaseUnavailable("too many clients")
+        return await opening()
+
+    async with pool_of(while_there_is_room, 2) as pool:
+        connection = await pool.acquire(1)
+        full = True
+        while refused < 6:  # until the pauses are long
+            with pytest.raises(errors.DatabaseUnavailable, match="too many"):
+                await pool.acquire(0.01)
+        taken: list[Connection] = []
+
+        async def take() -> None:
+            taken.append(await pool.acquire(20))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            await trio.testing.wait_all_tasks_blocked()
+            await pool.release(connection)
+        assert taken == [connection]
+        await pool.release(connection)
+
+
 async def test_a_wrong_password_is_told_at_once(server: PrivateServer) -> None:
     async def refused() -> Connection:
         return await connect(server.tcp_dsn.replace(server.password, "wrong"), name="pool")
