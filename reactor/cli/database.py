@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,6 @@ import click
 from reactor.cli.output import clean, document, say
 from reactor.cli.runtime import Database, database, run
 from reactor.errors import ConfigurationError, UsageError
-from reactor.pg import connect
 from reactor.pg.dsn import as_uri, compose, parse
 from reactor.pg.migrations import migrate as bring_to_current
 from reactor.settings import Settings
@@ -75,7 +75,7 @@ def psql(arguments: tuple[str, ...]) -> None:
         env["PGPASSWORD"] = password
     sys.stdout.flush()
     try:
-        os.execve(program, [program, compose(parameters, uri=True), *arguments], env)  # noqa: S606: a program of ours with a list of arguments
+        os.execve(program, [program, compose(parameters, uri=True), *arguments], env)  # noqa: S606
     except OSError as error:
         raise ConfigurationError(f"{program} cannot be run: {error.strerror}") from None
 
@@ -121,19 +121,22 @@ def init(yes: bool, **given: Any) -> None:
 async def _init(settings: Settings, yes: bool, given: dict[str, Any]) -> Any:
     async with database(settings, create=True) as place:
         await bring_to_current(place.direct_dsn)
-        conn = await connect(place.dsn, name="init")
-        try:
-            present = {one.key: one.value for one in await control.policies(conn)}.get("company") or {}
-            start = {**DEFAULTS, "timezone": system_time_zone(), **present, **_listed(given)}
-            company = start if yes else _asked(start)
-            length = len(json.dumps(company, ensure_ascii=False))
-            if length > MOST_CHARACTERS:
-                raise UsageError(
-                    f"the company's description has {length} characters, at most {MOST_CHARACTERS} fit: say it shorter"
-                )
-            return await control.set_policy(conn, "company", json.dumps(company))
-        finally:
-            await conn.aclose()
+        start = {**DEFAULTS, "timezone": system_time_zone(), **await _present(place), **_listed(given)}
+        # No connection is held meanwhile: a person may take an hour for the answers.
+        company = json.dumps(start if yes else _asked(start), ensure_ascii=False)
+        if len(company) > MOST_CHARACTERS:
+            raise UsageError(
+                f"the company's description has {len(company)} characters, at most {MOST_CHARACTERS} fit:"
+                " say it shorter"
+            )
+        async with aclosing(await place.connect("init")) as conn:
+            return await control.set_policy(conn, "company", company)
+
+
+async def _present(place: Database) -> dict[str, Any]:
+    async with aclosing(await place.connect("init")) as conn:
+        found = {one.key: one.value for one in await control.policies(conn)}
+    return found.get("company") or {}
 
 
 DEFAULTS: dict[str, Any] = {

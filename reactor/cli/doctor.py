@@ -47,7 +47,7 @@ def doctor(as_json: bool) -> int:
         answer_json([finding._asdict() for finding in found])
     else:
         table(
-            ("check", "", "finding"),
+            ("check", "verdict", "finding"),
             [(one.check, state(one.verdict), _sentence(one)) for one in found],
         )
     return 1 if any(one.verdict == "broken" for one in found) else 0

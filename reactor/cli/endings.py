@@ -13,6 +13,8 @@ from reactor.errors import DatabaseError, ReactorError
 INTERRUPTED = 1
 # What PostgreSQL says when a table, a function or a column of ours is not there.
 _MISSING_STATES = {"42P01", "42883", "42703"}
+# Refusals of the SQL functions that are about the words of the caller: see docs/errors.md.
+_USAGE_STATES = {"OP002", "OP003", "OP004", "OP005", "OP007"}
 
 
 class _Endings:
@@ -71,6 +73,8 @@ def _sentence(cause: BaseException) -> tuple[str, int]:
         return _uncapitalised(cause.format_message()).rstrip(".") + where, 2
     if isinstance(cause, DatabaseError) and cause.sqlstate in _MISSING_STATES:
         return f"the schema is missing or behind ({cause}): run `voxyz-reactor migrate`", 1
+    if isinstance(cause, DatabaseError) and cause.sqlstate in _USAGE_STATES:
+        return str(cause), 2
     if isinstance(cause, ReactorError):
         return str(cause), cause.exit_code
     if isinstance(cause, OSError) and cause.strerror:

@@ -41,7 +41,7 @@ _DOORS = (
     "direct_url",
 )
 PRIVATE = frozenset((*_WORK, *_DOORS, "claim_token"))
-_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]+@")
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):[^\s/]+@")
 _KEYWORD_PASSWORD = re.compile(r"\bpassword\s*=\s*('[^']*'|\S+)", re.IGNORECASE)
 _API_KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{8,}")
 _LEVELS = {
