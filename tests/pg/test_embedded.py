@@ -1,5 +1,5 @@
 """The embedded server: joined, started, stopped by the last one out, and what a crash leaves for the next start."""
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240 - nothing else runs on the loop while a test looks at its files
+# ruff: noqa: ASYNC220, ASYNC240 - nothing else runs on the loop while a test looks at its files
 
 import json
 import os
@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +24,7 @@ from reactor.pg.embedded.binaries import Binaries, reachable, wheel_binaries
 from reactor.pg.embedded.lease import FileLock
 from reactor.pg.embedded.places import POINTER, STATE_ROOT
 from reactor.pg.embedded.processes import is_server_process, poll, server_processes
+from tests.support.scratch import scratch_directory
 from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -72,12 +72,10 @@ class User:
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A directory the server's account can enter; at the end no server runs below it and it is gone."""
-    directory = Path(tempfile.mkdtemp(prefix="voxyz-embedded-"))
-    directory.chmod(0o755)
-    yield directory
-    for data in directory.rglob("data"):
-        _kill_everything_on(data)
-    shutil.rmtree(directory)
+    with scratch_directory() as directory:
+        yield directory
+        for data in directory.rglob("data"):
+            _kill_everything_on(data)
 
 
 @pytest.fixture
@@ -88,15 +86,13 @@ def home(place: Path) -> Path:
 @pytest.fixture(scope="module")
 def made_once() -> Iterator[Path]:
     """A home whose server was set up and stopped again."""
-    directory = Path(tempfile.mkdtemp(prefix="voxyz-embedded-"))
-    directory.chmod(0o755)
+    with scratch_directory() as directory:
 
-    async def make() -> None:
-        await (await ensure_running(directory / ".voxyz", create=True)).leave()
+        async def make() -> None:
+            await (await ensure_running(directory / ".voxyz", create=True)).leave()
 
-    trio.run(make)
-    yield directory / ".voxyz"
-    shutil.rmtree(directory)
+        trio.run(make)
+        yield directory / ".voxyz"
 
 
 @pytest.fixture
@@ -435,7 +431,12 @@ async def test_no_directory_that_was_there_is_changed(home: Path) -> None:
 
 
 @only_root
-async def test_programs_out_of_the_accounts_reach_are_copied_once(place: Path) -> None:
+async def test_programs_out_of_the_accounts_reach_are_copied_once() -> None:
+    with scratch_directory(executable=True) as place:
+        _check_programs_are_copied_once(place)
+
+
+def _check_programs_are_copied_once(place: Path) -> None:
     account = server_account()
     original = wheel_binaries()
     closed = place / "closed"

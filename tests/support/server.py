@@ -2,9 +2,7 @@
 
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ import psycopg
 from reactor.pg.embedded.account import server_account
 from reactor.pg.embedded.binaries import Binaries, binaries_at, wheel_binaries
 from reactor.pg.embedded.cluster import Cluster, Postmaster
+from tests.support.scratch import scratch_directory
 
 HURRIED_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -124,16 +123,15 @@ def private_server(
     binaries: Binaries, settings: Mapping[str, str] = HURRIED_SETTINGS
 ) -> Iterator[PrivateServer]:
     """A server in a new temporary directory; stopped and removed with everything in it at the end."""
-    base = Path(tempfile.mkdtemp(prefix="voxyz-test-"))
-    base.chmod(0o711)
-    account = server_account()
-    cluster = Cluster(base, binaries, account, base / "socket", settings, port=free_port(), sync=False)
-    server = PrivateServer(cluster)
-    try:
-        cluster.initialise(hba="host all all 127.0.0.1/32 scram-sha-256\n")
-        server.start()
-        server.run(f"alter role voxyz password '{server.password}'")
-        yield server
-    finally:
-        cluster.stop(timeout_s=5.0)
-        shutil.rmtree(base, ignore_errors=True)
+    with scratch_directory() as base:
+        cluster = Cluster(
+            base, binaries, server_account(), base / "socket", settings, port=free_port(), sync=False
+        )
+        server = PrivateServer(cluster)
+        try:
+            cluster.initialise(hba="host all all 127.0.0.1/32 scram-sha-256\n")
+            server.start()
+            server.run(f"alter role voxyz password '{server.password}'")
+            yield server
+        finally:
+            cluster.stop(timeout_s=5.0)
