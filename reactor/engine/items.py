@@ -1,0 +1,71 @@
+"""From what a handler returned to what is written of it."""
+
+import math
+from uuid import UUID
+
+from reactor.engine.completer import Item
+from reactor.model.backoff import delay
+from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze
+from reactor.store.claimed import ClaimedRow
+from reactor.store.queues import Settlement, Success, encode_result
+
+RETRY_BASE_S = 1.0
+RETRY_CAP_S = 300.0
+RESULT_BYTES = 1048576
+REASON_CHARS = 4000
+LONGEST_SNOOZE_S = 10 * 366 * 86400.0
+
+
+def item_of(row: ClaimedRow, token: UUID, outcome: Outcome, *, waited_s: float, chance: float) -> Item:
+    """What is written for ``outcome``. ``waited_s``: how long the row lay read ahead; ``chance`` in [0, 1) jitters a retry."""
+
+    def settled(status: str, reason: str | None, *, attempts: int = 0, delay_s: float = 0.0) -> Settlement:
+        return Settlement(row.id, token, row.mission_id, status, attempts, delay_s, reason)
+
+    match outcome:
+        case Done(result, simulated):
+            try:
+                text = encode_result(dict(result))
+            except (TypeError, ValueError, RecursionError) as error:
+                return settled("failed", f"the result is no JSON: {describe(error)}")
+            return Success(row.id, token, row.mission_id, waited_s, simulated or row.simulated, cut(text))
+        case Fail(reason, retry):
+            if retry and row.attempt < row.max_attempts:
+                pause_s = delay(row.attempt - 1, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=chance)
+                return settled("queued", clean(reason), delay_s=pause_s)
+            return settled("failed", clean(reason))
+        case Snooze(delay_s, reason):
+            pause_s = min(max(delay_s, 0.0), LONGEST_SNOOZE_S) if math.isfinite(delay_s) else 0.0
+            return settled("queued", clean(reason) or None, attempts=-1, delay_s=pause_s)
+        case Cancel(reason):
+            return settled("cancelled", clean(reason))
+        case GiveBack(reason):
+            return given_back(row, token, clean(reason))
+    return settled("failed", f"the handler returned {type(outcome).__name__}, which is no outcome")
+
+
+def given_back(row: ClaimedRow, token: UUID, reason: str | None = None) -> Settlement:
+    """The row goes back as if never taken."""
+    return Settlement(row.id, token, row.mission_id, "queued", -1, 0.0, reason)
+
+
+def describe(error: BaseException) -> str:
+    """One line for an exception, groups unwrapped: ``TypeName: message``."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def clean(reason: str) -> str:
+    """A reason the database takes: one line of at most 4,000 characters, without NUL and lone surrogates."""
+    text = reason.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    return text[:REASON_CHARS]
+
+
+def cut(text: str) -> str:
+    """The JSON text of a result, or of what is left of one over 1 MiB, with a mark."""
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    if size <= RESULT_BYTES:
+        return text
+    return encode_result({"truncated": True, "bytes": size, "text": text[: RESULT_BYTES // 8]})
