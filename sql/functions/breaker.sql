@@ -301,7 +301,11 @@ begin
   end if;
   insert into ops_agent_events (kind, title, summary, tags, metadata)
   select
-    case new.state when 'half_open' then 'breaker_half_opened' else 'breaker_' || new.state end,
+    case new.state
+      when 'open' then 'breaker_opened'
+      when 'half_open' then 'breaker_half_opened'
+      else 'breaker_closed'
+    end,
     new.service,
     case new.state
       when 'open' then format(

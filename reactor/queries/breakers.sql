@@ -1,0 +1,46 @@
+-- name: allow
+-- True when a call to the service may go ahead now; while half open that is a permit.
+select ops_breaker_allow(%(service)s);
+
+-- name: record
+-- The state of the service's breaker after one call was reported.
+select ops_breaker_record(%(service)s, %(success)s);
+
+-- name: reset
+-- The breaker is closed by hand; true when something changed.
+select ops_breaker_reset(%(service)s);
+
+-- name: closed_services
+-- Services that may not be called now, each with the seconds until a try may be allowed; half open with every permit given: 1.
+select
+  breaker.service,
+  case breaker.state
+    when 'open' then
+      extract(epoch from breaker.opened_at + breaker.open_seconds * interval '1 second' - ops_now())::float8
+    else 1.0::float8
+  end as wait_s
+from ops_circuit_breaker as breaker
+where breaker.state <> 'closed'
+  and ops_breaker_refuses(breaker);
+
+-- name: breakers
+-- Every breaker, by name; open_until is null unless it is open.
+select
+  breaker.service,
+  breaker.state,
+  breaker.failure_count,
+  breaker.success_count,
+  breaker.failure_threshold,
+  breaker.success_threshold,
+  breaker.open_seconds,
+  breaker.permit_seconds,
+  breaker.opened_at,
+  case breaker.state
+    when 'open' then breaker.opened_at + breaker.open_seconds * interval '1 second'
+  end as open_until,
+  case breaker.state
+    when 'half_open' then cardinality(ops_outstanding_permits(breaker))
+    else 0
+  end as permits_outstanding
+from ops_circuit_breaker as breaker
+order by breaker.service;
