@@ -40,13 +40,15 @@ limit 1;
 
 -- name: succeed
 -- Those of the rows that are still running under their token have succeeded, each with its event; returns their ids.
+-- The status is compared with a column, not a constant: few rows run, and the planner would start from those.
 with outcome as materialized (
   select
     result.id,
     result.token,
     result.waited_s,
     result.simulated,
-    result.result
+    result.result,
+    'running' as expected
   from rows from (
     unnest(%(ids)s::bigint[]),
     unnest(%(tokens)s::uuid[]),
@@ -67,7 +69,7 @@ done as (
   from outcome
   where idea.id = outcome.id
     and idea.claim_token = outcome.token
-    and idea.status = 'running'
+    and idea.status = outcome.expected
   returning idea.id, idea.agent_id as agent_id, left(coalesce(idea.trigger_reason, 'initiative'), 500) as title
 ),
 told as (
@@ -92,7 +94,8 @@ with outcome as materialized (
     given.status,
     given.attempts,
     given.delay_s,
-    given.reason
+    given.reason,
+    'running' as expected
   from unnest(
     %(ids)s::bigint[],
     %(tokens)s::uuid[],
@@ -118,7 +121,7 @@ settled as (
   from outcome
   where idea.id = outcome.id
     and idea.claim_token = outcome.token
-    and idea.status = 'running'
+    and idea.status = outcome.expected
   returning idea.id, idea.status, idea.attempt, idea.agent_id as agent_id, left(coalesce(idea.trigger_reason, 'initiative'), 500) as title, outcome.reason, outcome.attempts
 ),
 told as (
@@ -140,19 +143,27 @@ from settled;
 -- Of the rows those that are still running under their token.
 select idea.id
 from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
-join ops_initiative_queue as idea
-  on idea.id = mine.id
-  and idea.claim_token = mine.token
-where idea.status = 'running';
+cross join lateral (
+  select one.id
+  from ops_initiative_queue as one
+  where one.id = mine.id
+    and one.claim_token = mine.token
+    and one.status = 'running'
+  limit 1
+) as idea;
 
 -- name: finished_under
 -- Of the rows those that are finished under their token: what a broken commit had done after all.
 select idea.id, idea.status
 from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
-join ops_initiative_queue as idea
-  on idea.id = mine.id
-  and idea.claim_token = mine.token
-where idea.status in ('succeeded', 'failed', 'cancelled', 'queued');
+cross join lateral (
+  select one.id, one.status
+  from ops_initiative_queue as one
+  where one.id = mine.id
+    and one.claim_token = mine.token
+    and one.status in ('succeeded', 'failed', 'cancelled', 'queued')
+  limit 1
+) as idea;
 
 -- name: release
 -- Whatever is still running under %(token)s (null: under any) and claimed by %(worker)s goes back as if never taken.

@@ -41,13 +41,15 @@ limit 1;
 
 -- name: succeed
 -- Those of the rows that are still running under their token have succeeded, each with its event; returns their ids.
+-- The status is compared with a column, not a constant: few rows run, and the planner would start from those.
 with outcome as materialized (
   select
     result.id,
     result.token,
     result.waited_s,
     result.simulated,
-    result.result
+    result.result,
+    'running' as expected
   from rows from (
     unnest(%(ids)s::bigint[]),
     unnest(%(tokens)s::uuid[]),
@@ -68,7 +70,7 @@ done as (
   from outcome
   where talk.id = outcome.id
     and talk.claim_token = outcome.token
-    and talk.status = 'running'
+    and talk.status = outcome.expected
   returning talk.id, null::text as agent_id, talk.format as title
 ),
 told as (
@@ -93,7 +95,8 @@ with outcome as materialized (
     given.status,
     given.attempts,
     given.delay_s,
-    given.reason
+    given.reason,
+    'running' as expected
   from unnest(
     %(ids)s::bigint[],
     %(tokens)s::uuid[],
@@ -119,7 +122,7 @@ settled as (
   from outcome
   where talk.id = outcome.id
     and talk.claim_token = outcome.token
-    and talk.status = 'running'
+    and talk.status = outcome.expected
   returning talk.id, talk.status, talk.attempt, null::text as agent_id, talk.format as title, outcome.reason, outcome.attempts
 ),
 told as (
@@ -141,19 +144,27 @@ from settled;
 -- Of the rows those that are still running under their token.
 select talk.id
 from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
-join ops_roundtable_queue as talk
-  on talk.id = mine.id
-  and talk.claim_token = mine.token
-where talk.status = 'running';
+cross join lateral (
+  select one.id
+  from ops_roundtable_queue as one
+  where one.id = mine.id
+    and one.claim_token = mine.token
+    and one.status = 'running'
+  limit 1
+) as talk;
 
 -- name: finished_under
 -- Of the rows those that are finished under their token: what a broken commit had done after all.
 select talk.id, talk.status
 from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
-join ops_roundtable_queue as talk
-  on talk.id = mine.id
-  and talk.claim_token = mine.token
-where talk.status in ('succeeded', 'failed', 'cancelled', 'queued');
+cross join lateral (
+  select one.id, one.status
+  from ops_roundtable_queue as one
+  where one.id = mine.id
+    and one.claim_token = mine.token
+    and one.status in ('succeeded', 'failed', 'cancelled', 'queued')
+  limit 1
+) as talk;
 
 -- name: release
 -- Whatever is still running under %(token)s (null: under any) and claimed by %(worker)s goes back as if never taken.

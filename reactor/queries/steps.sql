@@ -152,13 +152,15 @@ where mission.id = begun.id;
 
 -- name: succeed
 -- Those of the steps that are still running under their token have succeeded, each with its event; returns their ids.
+-- The status is compared with a column, not a constant: few rows run, and the planner would start from those.
 with outcome as materialized (
   select
     result.id,
     result.token,
     result.waited_s,
     result.simulated,
-    result.result
+    result.result,
+    'running' as expected
   from rows from (
     unnest(%(ids)s::bigint[]),
     unnest(%(tokens)s::uuid[]),
@@ -179,7 +181,7 @@ done as (
   from outcome
   where step.id = outcome.id
     and step.claim_token = outcome.token
-    and step.status = 'running'
+    and step.status = outcome.expected
   returning step.id, step.mission_id, step.kind, step.agent_id
 ),
 told as (
@@ -204,7 +206,8 @@ with outcome as materialized (
     given.status,
     given.attempts,
     given.delay_s,
-    given.reason
+    given.reason,
+    'running' as expected
   from unnest(
     %(ids)s::bigint[],
     %(tokens)s::uuid[],
@@ -230,7 +233,7 @@ settled as (
   from outcome
   where step.id = outcome.id
     and step.claim_token = outcome.token
-    and step.status = 'running'
+    and step.status = outcome.expected
   returning step.id, step.status, step.mission_id, step.kind, step.agent_id, step.attempt, outcome.reason, outcome.attempts
 ),
 told as (
@@ -252,19 +255,27 @@ from settled;
 -- Of the steps those that are still running under their token.
 select step.id
 from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
-join ops_mission_steps as step
-  on step.id = mine.id
-  and step.claim_token = mine.token
-where step.status = 'running';
+cross join lateral (
+  select one.id
+  from ops_mission_steps as one
+  where one.id = mine.id
+    and one.claim_token = mine.token
+    and one.status = 'running'
+  limit 1
+) as step;
 
 -- name: finished_under
 -- Of the steps those that are finished under their token: what a broken commit had done after all.
 select step.id, step.status
 from unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) as mine (id, token)
-join ops_mission_steps as step
-  on step.id = mine.id
-  and step.claim_token = mine.token
-where step.status in ('succeeded', 'failed', 'cancelled', 'queued');
+cross join lateral (
+  select one.id, one.status
+  from ops_mission_steps as one
+  where one.id = mine.id
+    and one.claim_token = mine.token
+    and one.status in ('succeeded', 'failed', 'cancelled', 'queued')
+  limit 1
+) as step;
 
 -- name: orphaned_kinds
 -- Due steps of kinds that no live reactor has had for a minute, or no reactor ever: failed for good; returns id, kind, mission.
