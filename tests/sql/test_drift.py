@@ -250,3 +250,21 @@ def test_the_map_shows_what_moved_last(sql: Session) -> None:
         " and agent_a = 'sage'"
     ).fetchone()
     assert row == (Decimal("-0.020"), "quarrelled", True, Decimal("0.300"))
+
+
+def test_a_stranger_with_every_grant_on_tables_and_map_still_sees_nothing(sql: Session) -> None:
+    names = (
+        "ops_agent_relationships",
+        "ops_relationship_sources",
+        "ops_circuit_breaker",
+        "v_relationship_map",
+    )
+    drift(sql, "sage", "minion", "0.01", source="r:1")
+    with sql.transaction(force_rollback=True):
+        sql.execute("create role stranger")
+        sql.execute(f"grant select on {', '.join((*names, 'ops_agents'))} to stranger".encode())
+        sql.execute("set local role stranger")
+        for name in names:
+            assert sql.execute(f"select count(*) from {name}".encode()).fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), sql.transaction():
+            drift(sql, "sage", "minion", "0.01")
