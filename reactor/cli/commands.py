@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from reactor import __version__
-from reactor.cli.endings import ended
+from reactor.cli.endings import ReaderGoneError, ended
 
 
 class Entry(NamedTuple):
@@ -77,6 +77,13 @@ class LazyGroup(click.Group):
             hint = f"did you mean {near[0]}?" if near else "see voxyz-reactor --help"
             raise click.UsageError(f"there is no command {args[0][:60]!r}: {hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it; a pipe closed by its reader is a ReaderGoneError."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing what stands behind it."""

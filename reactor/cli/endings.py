@@ -14,7 +14,11 @@ INTERRUPTED = 1
 # What PostgreSQL says when a table, a function or a column of ours is not there.
 _MISSING_STATES = {"42P01", "42883", "42703"}
 # Refusals of the SQL functions that are about the words of the caller: see docs/errors.md.
-_USAGE_STATES = {"OP002", "OP003", "OP004", "OP005", "OP007"}
+USAGE_STATES = {"OP002", "OP003", "OP004", "OP005", "OP007"}
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our answer has closed the pipe. Not an OSError: click would end the process for one."""
 
 
 class _Endings:
@@ -39,7 +43,7 @@ class _Endings:
             return cause.exit_code
         if isinstance(cause, SystemExit):
             return cause.code if isinstance(cause.code, int) else 1
-        if isinstance(cause, BrokenPipeError):
+        if isinstance(cause, BrokenPipeError | ReaderGoneError):
             # The reader has seen enough. What is still buffered must not fail again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
@@ -73,7 +77,7 @@ def _sentence(cause: BaseException) -> tuple[str, int]:
         return _uncapitalised(cause.format_message()).rstrip(".") + where, 2
     if isinstance(cause, DatabaseError) and cause.sqlstate in _MISSING_STATES:
         return f"the schema is missing or behind ({cause}): run `voxyz-reactor migrate`", 1
-    if isinstance(cause, DatabaseError) and cause.sqlstate in _USAGE_STATES:
+    if isinstance(cause, DatabaseError) and cause.sqlstate in USAGE_STATES:
         return str(cause), 2
     if isinstance(cause, ReactorError):
         return str(cause), cause.exit_code

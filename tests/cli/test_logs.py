@@ -1,0 +1,107 @@
+"""The log: what a line has, and what never is in one."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from reactor.cli.logs import ORDER, configure, without_secrets
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    yield io.StringIO()
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not getattr(handler, "_of_reactor", False)]
+    root.setLevel(logging.WARNING)
+    logging.raiseExceptions = True
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_begins_with_what_every_line_has(stream: io.StringIO) -> None:
+    configure("json", "info", stream)
+    structlog.get_logger().info(
+        "step_succeeded",
+        seconds=0.1,
+        attempt=1,
+        worker="w",
+        agent="sage",
+        mission_id=2,
+        id=3,
+        queue="mission",
+    )
+    (line,) = lines(stream)
+    assert tuple(line) == (*ORDER, "seconds")
+    assert line["level"] == "info"
+
+
+def test_prompts_payloads_and_passwords_are_never_in_it(stream: io.StringIO) -> None:
+    configure("json", "debug", stream)
+    log = structlog.get_logger()
+    log.info(
+        "done",
+        payload={"a": "hush"},
+        prompt="hush",
+        result="hush",
+        dsn="hush",
+        api_key="hush",
+        Password="hush",
+    )
+    log.info("connecting", where="postgresql://me:hu@sh@db:5432/x and sk-ant-hush0123456789")
+    log.info("host=db password='hush hush' user=me")
+    logging.getLogger("psycopg").debug("select %s", "hush")
+    assert "hush" not in stream.getvalue()
+    assert "hu@sh" not in stream.getvalue()
+
+
+def test_an_error_is_told_without_those_that_led_to_it(stream: io.StringIO) -> None:
+    configure("json", "info", stream)
+    try:
+        try:
+            raise ValueError("the row contains hush")
+        except ValueError as cause:
+            raise RuntimeError("could not store it") from cause
+    except RuntimeError:
+        structlog.get_logger().exception("handler_failed")
+    (line,) = lines(stream)
+    assert line["exception"].endswith("RuntimeError: could not store it")
+    assert "hush" not in line["exception"]
+
+
+def test_the_standard_library_s_log_comes_out_the_same_way(stream: io.StringIO) -> None:
+    configure("json", "info", stream)
+    logging.getLogger("somebody").warning("low on %s", "tea")
+    logging.getLogger("hypercorn.error").info("not worth a line")
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("low on tea", "warning")
+    assert "time" in line
+
+
+def test_the_level_and_the_form_are_as_set_and_can_be_set_again(stream: io.StringIO) -> None:
+    configure("json", "warning", stream)
+    structlog.get_logger().info("quiet")
+    assert stream.getvalue() == ""
+    configure("console", "info", stream)
+    structlog.get_logger().info("loud", queue="mission")
+    assert "loud" in stream.getvalue()
+    assert "queue=mission" in stream.getvalue()
+    assert stream.getvalue().count("loud") == 1
+
+
+def test_without_a_terminal_the_form_is_json(stream: io.StringIO) -> None:
+    configure(None, "info", stream)
+    structlog.get_logger().info("x")
+    assert lines(stream)[0]["event"] == "x"
+
+
+def test_a_password_is_blanked_and_the_rest_stays() -> None:
+    assert without_secrets("at postgresql://me:a@b:c@db/x now") == "at postgresql://me:***@db/x now"
+    assert without_secrets("http://db:8420/ops") == "http://db:8420/ops"
