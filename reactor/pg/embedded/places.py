@@ -87,7 +87,10 @@ def _make_directory(path: Path, account: Account) -> bool:
     if path.is_dir():
         return False
     draft = path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
-    draft.mkdir(mode=0o700)
+    try:
+        draft.mkdir(mode=0o700)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # the draft's name tells nobody anything
     if account.switch:
         draft.chmod(0o711)
     try:
