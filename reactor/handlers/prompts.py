@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from reactor.llm.fences import RULE, clean, cut, fence
-from reactor.llm.metering import BYTES_PER_TOKEN, estimate_tokens
+from reactor.llm.metering import BYTES_PER_TOKEN
 from reactor.model.people import Agent, Company
 from reactor.store.steps_read import EarlierResult, MissionBrief
 
@@ -18,9 +18,11 @@ _COMPANY_CHARS: Final = 2000
 _TOPIC_CHARS: Final = 2000
 _TOPIC_KEYS: Final = ("topic", "question", "title", "subject", "goal", "text")
 _CUT_MARK: Final = "[cut here: the rest of this one was left out to save room]"
-_LEFT_OUT: Final = "[left out to save room]"
-# A piece that would keep fewer characters than this is left out whole.
-_WORTH_KEEPING_CHARS: Final = 200
+_LEFT_OUT: Final = "[{count} earlier results left out to save room]"
+# A piece that would keep less than this is left out whole.
+_WORTH_KEEPING_BYTES: Final = 200
+# Between two pieces: an empty line, and what rounding up to whole tokens may add.
+_BETWEEN_BYTES: Final = 5
 
 _STRANGER: Final = (
     "You work for a small company that has not introduced itself yet. Keep to what is true of any."
@@ -119,7 +121,7 @@ def task_prompt(
         about = mission.title if not mission.description else f"{mission.title}\n{mission.description}"
         ahead.append(fence("the mission this is a step of", about))
     task = fence("the task", _shortened(_asked(payload, topic), room_tokens * BYTES_PER_TOKEN // 2))
-    room_bytes = (room_tokens - sum(map(estimate_tokens, (*ahead, task)))) * BYTES_PER_TOKEN
+    room_bytes = room_tokens * BYTES_PER_TOKEN - sum(_size(part) + _BETWEEN_BYTES for part in (*ahead, task))
     shown = _fitted([(_label(step), result_text(step.result)) for step in earlier], room_bytes)
     return "\n\n".join((*ahead, *shown, task))
 
@@ -160,24 +162,38 @@ def _label(step: EarlierResult) -> str:
 
 
 def _fitted(pieces: list[tuple[str, str]], room_bytes: int) -> list[str]:
-    """The pieces fenced, in order; from the newest back each takes what it needs of the room that is left."""
+    """The pieces fenced, in order; from the newest back each takes what it needs of the room that is left.
+
+    The first that does not fit is cut; those before it are left out, and a line says how many.
+    """
     shown: list[str] = []
+    room_bytes -= len(_LEFT_OUT) + 10
     for label, text in reversed(pieces):
-        size = len(text.encode("utf-8", "surrogatepass"))
-        shown.append(fence(label, _shortened(text, room_bytes)))
-        room_bytes = max(0, room_bytes - size)
+        around = _size(fence(label, "")) + _BETWEEN_BYTES
+        kept = _shortened(text, room_bytes - around)
+        if not kept:
+            break
+        shown.append(fence(label, kept))
+        room_bytes = room_bytes - around - _size(kept) if kept == text else 0
+    if len(shown) < len(pieces):
+        shown.append(_LEFT_OUT.format(count=len(pieces) - len(shown)))
     return shown[::-1]
 
 
 def _shortened(text: str, room_bytes: int) -> str:
-    """``text``, or as much of its beginning as fits into ``room_bytes`` of UTF-8, with a mark where it ends."""
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size <= room_bytes:
+    """``text``, or as much of its beginning as fits into ``room_bytes`` with a mark where it ends, or nothing."""
+    if _size(text) <= room_bytes:
         return text
-    # Most characters may stand at one end: cut by the bytes themselves, and let no half character stay.
-    head = text.encode("utf-8", "replace")[: max(0, room_bytes)].decode("utf-8", "ignore")
-    kept = cut(head + " ", len(head)) if head else ""
-    return f"{kept}\n{_CUT_MARK}" if len(kept) >= _WORTH_KEEPING_CHARS else _LEFT_OUT
+    room_bytes -= len(_CUT_MARK) + 1
+    if room_bytes < _WORTH_KEEPING_BYTES:
+        return ""
+    head = text.encode("utf-8", "replace")[:room_bytes].decode("utf-8", "ignore")
+    return f"{cut(head + ' ', len(head))}\n{_CUT_MARK}"
+
+
+def _size(text: str) -> int:
+    # Bytes, because that is what tokens are reckoned from; a character may be four of them.
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _about_company(company: Company) -> str:
