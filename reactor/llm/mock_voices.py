@@ -71,14 +71,7 @@ MINION: Final = Voice(
         "Park the rest, keep {topic}",
         "Who tells {company}'s people about {topic}?",
     ),
-    tails=(
-        "By when?",
-        "Today.",
-        "Name and date, please.",
-        "I am writing it down.",
-        "Next point.",
-        "Friday is the line.",
-    ),
+    tails=("By when?", "Today.", "Name and date, please.", "Next point.", "Friday is the line."),
 )
 
 SAGE: Final = Voice(
@@ -128,14 +121,7 @@ SAGE: Final = Voice(
         "We are mixing cause and effect on {topic}",
         "How large must {topic} be before {company} should care?",
     ),
-    tails=(
-        "Six in ten.",
-        "I could be wrong.",
-        "Evidence first.",
-        "Let us test that.",
-        "Show me the count.",
-        "Weakly held.",
-    ),
+    tails=("Six in ten.", "I could be wrong.", "Evidence first.", "Show me the count.", "Weakly held."),
 )
 
 SCOUT: Final = Voice(
@@ -185,14 +171,7 @@ SCOUT: Final = Voice(
         "Let me run two variants of {topic} and see",
         "Where do {company}'s people already meet {topic}?",
     ),
-    tails=(
-        "Trying it now!",
-        "One day, tops.",
-        "Who is in?",
-        "I will report back.",
-        "Small bet!",
-        "Numbers by Wednesday.",
-    ),
+    tails=("Trying it now!", "One day, tops.", "Who is in?", "Small bet!", "Numbers by Wednesday."),
 )
 
 QUILL: Final = Voice(
@@ -242,14 +221,7 @@ QUILL: Final = Voice(
         "Read {topic} aloud and cut where you breathe",
         "Give {topic} one name and one place",
     ),
-    tails=(
-        "That is the scene.",
-        "Keep it small.",
-        "One reader.",
-        "I will draft it.",
-        "Cut the rest.",
-        "Plain words.",
-    ),
+    tails=("That is the scene.", "Keep it small.", "One reader.", "Cut the rest.", "Plain words."),
 )
 
 XALT: Final = Voice(
@@ -349,14 +321,7 @@ OBSERVER: Final = Voice(
         "What did we leave out of {topic} last time?",
         "Order {topic} by harm, not by effort",
     ),
-    tails=(
-        "Noted.",
-        "One gap left.",
-        "Tally: two.",
-        "Check it weekly.",
-        "Order matters.",
-        "Then we are done.",
-    ),
+    tails=("Noted.", "One gap left.", "Tally: two.", "Order matters.", "Then we are done."),
 )
 
 ANYBODY: Final = Voice(
