@@ -1,6 +1,6 @@
 """Doing one step of a mission."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -9,13 +9,13 @@ import trio
 
 from reactor.errors import NotNow, PayloadRefused, ReactorError
 from reactor.handlers.context import Context
-from reactor.handlers.kinds import OWN_TIMEOUT_S, StepKind
+from reactor.handlers.kinds import StepKind
 from reactor.llm.gateway import Gateway
 from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze
 from reactor.model.people import Agent, Company
 from reactor.model.templates import has_templates, resolve
 from reactor.store import steps_read
-from reactor.store.claimed import ClaimedRow, ClaimedStep
+from reactor.store.claimed import ClaimedStep
 from reactor.store.steps_read import EarlierResult, MissionBrief
 
 _OUTCOMES: Final = (Done, Snooze, Fail, Cancel, GiveBack)
@@ -146,23 +146,13 @@ class StepRunner:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def kinds(self, closed_services: Collection[str]) -> list[str]:
-        """The kinds that may be claimed while those services are closed."""
-        return self._context.registry.available(closed_services)
-
-    def timeout_s(self, row: ClaimedRow) -> float:
-        """How long the row's handler may take."""
-        kind = self._context.registry.get(row.kind)
-        return kind.timeout_s if kind else OWN_TIMEOUT_S
-
-    async def perform(self, row: ClaimedRow) -> Outcome:
+    async def perform(self, row: ClaimedStep) -> Outcome:
         """What became of the step: the outcome its kind returned, or the verdict on what stopped it.
 
         Errors of ours become an outcome; others are let through to the executor, which fails the attempt.
         Timeouts are the executor's.
         Cancellation: the handler is cancelled; a plain function's thread is left behind.
         """
-        assert isinstance(row, ClaimedStep)
         kind = self._context.registry.get(row.kind)
         if kind is None:
             return Fail(_unknown_kind(row.kind, self._context.registry.kinds()), retry=False)

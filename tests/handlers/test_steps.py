@@ -186,19 +186,10 @@ async def test_a_simulated_row_stays_simulated() -> None:
     assert await perform(own(run), simulated=True) == Done({"a": 1}, simulated=True)
 
 
-async def test_the_runner_says_what_may_be_claimed_and_for_how_long() -> None:
-    async def run(step: Step) -> None:
-        pass
-
-    runner = StepRunner(house(kinds=[own(run, timeout_s=9)]))
-    assert runner.kinds({"anthropic": 60.0}) == ["noop", "own"]
-    assert "research" in runner.kinds(())
-    assert [runner.timeout_s(claimed(kind)) for kind in ("own", "research", "noop", "unheard")] == [
-        9,
-        120,
-        300,
-        300,
-    ]
+def test_the_house_kinds_that_ask_a_model_wait_while_its_service_is_closed() -> None:
+    registry = house().registry
+    assert registry.available({"anthropic": 60.0}) == ["noop"]
+    assert "research" in registry.available(())
 
 
 async def test_a_step_that_reads_its_mission_needs_the_database() -> None:
