@@ -156,8 +156,19 @@ def result_text(result: Any) -> str:
     return json.dumps(result, ensure_ascii=False)
 
 
+def author(step: EarlierResult) -> str | None:
+    """The id of the agent who did it: the one its row names, else the one its result does."""
+    if (
+        step.agent_id is None
+        and isinstance(step.result, Mapping)
+        and isinstance(step.result.get("agent"), str)
+    ):
+        return str(step.result["agent"])[:63]
+    return step.agent_id
+
+
 def _label(step: EarlierResult) -> str:
-    by = f" by {step.agent_id}" if step.agent_id else ""
+    by = f" by {author(step)}" if author(step) else ""
     return f"step {step.seq}, {step.kind}{by}"
 
 

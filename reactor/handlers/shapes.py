@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from reactor.handlers.prompts import author
 from reactor.llm.fences import clean, cut
 from reactor.store.steps_read import EarlierResult
 
@@ -164,8 +165,8 @@ def _sourced(answer: Research, earlier: Sequence[EarlierResult]) -> dict[str, An
 
 def _source(step: EarlierResult) -> dict[str, Any]:
     source: dict[str, Any] = {"step": step.seq, "kind": step.kind}
-    if step.agent_id:
-        source["agent"] = step.agent_id
+    if (agent := author(step)) is not None:
+        source["agent"] = agent
     if isinstance(step.result, Mapping):
         source |= {key: step.result[key] for key in ("url", "title") if isinstance(step.result.get(key), str)}
     return source

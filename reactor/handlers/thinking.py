@@ -5,7 +5,15 @@ from typing import Any, Final
 
 from reactor.handlers.kinds import StepKind
 from reactor.handlers.noop import NOOP
-from reactor.handlers.prompts import DESCRIPTIONS, SUITS, result_text, system_prompt, task_prompt, topic_of
+from reactor.handlers.prompts import (
+    DESCRIPTIONS,
+    SUITS,
+    author,
+    result_text,
+    system_prompt,
+    task_prompt,
+    topic_of,
+)
 from reactor.handlers.shapes import SHAPES, result_of
 from reactor.handlers.steps import Step
 from reactor.llm.metering import estimate_tokens
@@ -61,7 +69,7 @@ async def request_for(step: Step) -> LLMRequest:
             agent=agent,
             topic=topic,
             earlier=tuple(
-                Said(result.agent_id or result.kind, result_text(result.result), result.seq)
+                Said(author(result) or result.kind, result_text(result.result), result.seq)
                 for result in earlier
             ),
         ),

@@ -72,7 +72,7 @@ class Pen:
         self._facts = {
             "topic": self.topic,
             "company": cut(company.called, 60),
-            "customers": cut(company.customers, 60) or "the people it is for",
+            "customers": cut(company.customers, 60) or "the customers",
             "goal": cut(company.goals[0], 80) if company.goals else "doing less, better",
         }
 

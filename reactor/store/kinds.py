@@ -29,7 +29,7 @@ async def register(conn: Connection, kinds: Sequence[KindRow]) -> None:
             "kinds": [kind.kind for kind in in_order],
             "descriptions": [kind.description for kind in in_order],
             "externals": [kind.external for kind in in_order],
-            "timeouts_s": [kind.timeout_s for kind in in_order],
+            "timeouts_s": [float(kind.timeout_s) for kind in in_order],
             "input_schemas": [Jsonb(kind.input_schema) for kind in in_order],
         },
     )

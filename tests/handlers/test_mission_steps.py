@@ -181,7 +181,7 @@ async def test_an_agent_hired_a_moment_ago_is_looked_for_before_it_is_refused(
 
 async def test_kinds_are_registered_and_brought_up_to_date(database: str, sql: Sql) -> None:
     async with await connect(database, name="test") as conn:
-        row = kinds.KindRow("zeta", "first", False, 5.0, {})
+        row = kinds.KindRow("zeta", "first", False, 5, {})
         await kinds.register(conn, [row, kinds.KindRow("alpha", "", True, 300.0, {"type": "object"})])
         await kinds.register(conn, [row._replace(description="second", timeout_s=7.5)])
         assert {"alpha", "zeta", "noop", "research"} <= set(await kinds.known(conn))

@@ -306,3 +306,10 @@ async def test_a_text_to_work_on_is_shown_once() -> None:
     prompt = request.messages[0].text
     assert prompt.count("the very long letter") == 200
     assert "for: tone" in prompt
+
+
+async def test_an_earlier_step_of_nobody_in_particular_is_credited_to_whoever_did_it() -> None:
+    done = EarlierResult(1, 1, "research", None, True, {"text": "seen", "agent": "scout"})
+    request = await request_for(with_past(Step(claimed("analyze", mission_id=1), house()), done))
+    assert '<material from="step 1, research by scout">' in request.messages[0].text
+    assert request.material.earlier[0].by == "scout"
