@@ -79,9 +79,11 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does it; a pipe closed by its reader is a ReaderGoneError."""
+        """As click does it, but a pipe closed by its reader is a ReaderGoneError, and Ctrl-C writes nothing."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
         except BrokenPipeError as error:
             raise ReaderGoneError from error
 

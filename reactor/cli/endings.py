@@ -47,8 +47,10 @@ class _Endings:
             # The reader has seen enough. What is still buffered must not fail again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        if self.debug and not isinstance(cause, KeyboardInterrupt | click.ClickException):
+        if self.debug and not isinstance(cause, KeyboardInterrupt | click.Abort | click.ClickException):
             traceback.print_exception(error)
+        if isinstance(cause, KeyboardInterrupt | click.Abort) and sys.stderr.isatty():
+            sys.stderr.write("\n")  # behind the ^C of the terminal
         line, code = _sentence(cause)
         if line:
             complain(line)

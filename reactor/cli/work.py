@@ -1,6 +1,7 @@
 """Giving work and taking it back: enqueue, retry, cancel."""
 
 import getpass
+import sys
 from collections.abc import Awaitable, Callable
 
 import click
@@ -159,6 +160,7 @@ def _queue(what: What, insert: Callable[[Connection], Awaitable[int]], wait: boo
     async def queued(conn: Connection) -> int:
         id = await insert(conn)
         say(id)
+        sys.stdout.flush()  # whoever reads it in a pipe wants it before the work has ended
         return await follow(conn, what, id, timeout_s=timeout_s) if wait else 0
 
     return ask("enqueue", queued)

@@ -31,7 +31,7 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.parametrize("words", [("status",), ("migrate",), ("run",), ("enqueue", "step", "noop")])
+@pytest.mark.parametrize("words", [("migrate",), ("run",), ("enqueue", "step", "noop")])
 def test_a_database_that_cannot_be_reached_is_one_line(anywhere: Voxyz, words: tuple[str, ...]) -> None:
     url = f"postgresql://me:hush@127.0.0.1:{free_port()}/db"
     line = anywhere(*words, DATABASE_URL=url).complained(1)
@@ -54,6 +54,14 @@ def test_an_address_that_is_none_is_one_line_without_its_password(anywhere: Voxy
         line = anywhere("status", DATABASE_URL=url).complained(2)
         assert "hush" not in line
         assert "postgresql://user:password@host:5432/" in line
+
+
+@pytest.mark.parametrize("words", [("status",), ("run",)])
+def test_a_wrong_password_is_one_line(anywhere: Voxyz, server: PrivateServer, words: tuple[str, ...]) -> None:
+    url = server.tcp_dsn.replace(server.password, "hush-hush")
+    line = anywhere(*words, DATABASE_URL=url).complained(1)
+    assert "password" in line
+    assert "hush" not in line
 
 
 def test_a_role_that_may_not_create_tables_is_told_so(
@@ -119,17 +127,7 @@ def test_unknown_names_are_refused_and_the_known_ones_named(voxyz: Voxyz, sql: S
         assert rows(sql, table) == 0
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [
-        "{}",
-        "[]",
-        "[1]",
-        '[{"payload": {}}]',
-        '[{"kind": "noop", "x": 1}]',
-        '[{"kind": "noop", "payload": []}]',
-    ],
-)
+@pytest.mark.parametrize("steps", ["{}", "[]", '[{"kind": "noop", "x": 1}]'])
 def test_malformed_steps_leave_no_mission_behind(voxyz: Voxyz, sql: Sql, steps: str) -> None:
     assert "step" in voxyz("enqueue", "mission", "title", steps).complained(2)
     assert rows(sql, "ops_missions") == 0
@@ -188,7 +186,7 @@ def test_a_place_that_cannot_be_written_is_one_line(
     assert stat.S_ISREG((here / "wall").stat().st_mode)
 
 
-@pytest.mark.parametrize("words", [("run",), (), ("status",), ("migrate",), ("init", "--yes")])
+@pytest.mark.parametrize("words", [(), ("status",), ("migrate",)])
 def test_production_without_a_database_is_refused(
     anywhere: Voxyz, here: Path, words: tuple[str, ...]
 ) -> None:

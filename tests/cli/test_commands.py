@@ -29,11 +29,16 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_every_command_has_help_of_its_own(anywhere: Voxyz) -> None:
+def test_every_command_has_help_of_its_own() -> None:
+    probe = (
+        "import reactor.cli, sys; sys.exit(max(reactor.cli.main([name, '--help']) for name in sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [COMMAND[0], "-c", probe, *TABLE], env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
     for name in TABLE:
-        answer = anywhere(name, "--help")
-        assert (answer.code, answer.err) == (0, ""), name
-        assert answer.out.startswith(f"Usage: voxyz-reactor {name}")
+        assert f"Usage: voxyz-reactor {name} " in done.stdout
 
 
 def test_the_version_is_that_of_the_package(anywhere: Voxyz) -> None:
@@ -67,15 +72,7 @@ def test_debug_shows_the_traceback_before_and_behind_the_command(anywhere: Voxyz
 
 
 def test_a_command_without_a_database_says_what_to_start_and_makes_none(anywhere: Voxyz, here: Path) -> None:
-    for words in (
-        ("status",),
-        ("events",),
-        ("psql",),
-        ("url",),
-        ("enqueue", "step", "noop"),
-        ("pause",),
-        ("workers",),
-    ):
+    for words in (("status",), ("psql",), ("url",), ("enqueue", "step", "noop")):
         line = anywhere(*words).complained(1)
         assert "voxyz-reactor run" in line
         assert "DATABASE_URL" in line

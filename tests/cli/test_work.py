@@ -1,11 +1,13 @@
 """Giving work, following it, taking it back, steering, on a real reactor where one is needed."""
 
+import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from tests.cli.conftest import Voxyz
+from tests.cli.conftest import COMMAND, Voxyz, environment
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 Process = subprocess.Popen[str]
@@ -87,6 +89,25 @@ def test_waiting_ends_with_its_deadline(voxyz: Voxyz, reactor: Process) -> None:
     assert "is still" in answer.err
     id = answer.out.strip()
     assert voxyz("cancel", "step", id).out == f"step {id} is cancelled\n"
+
+
+def test_ctrl_c_while_waiting_is_one_line(here: Path, database: str, reactor: Process) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "enqueue", "step", "noop", '{"sleep_s": 30}', "--wait"],
+        cwd=here,
+        env=environment(DATABASE_URL=database),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 1
+        assert process.stderr.read() == "voxyz-reactor: interrupted\n"
+    with psycopg.connect(database) as look:
+        look.execute("select ops_cancel('step', 1)")
 
 
 def test_retry_and_cancel_say_what_changed(voxyz: Voxyz, sql: Sql) -> None:
