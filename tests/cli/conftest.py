@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.scratch import scratch_directory
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "reactor.cli"]
 DEADLINE_S = 30.0
@@ -48,9 +50,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
-    """The directory commands are run in."""
-    return tmp_path
+def here() -> Iterator[Path]:
+    """The directory commands are run in; the embedded server's own account may enter it, so its data stay inside."""
+    with scratch_directory(executable=True) as directory:
+        yield directory
 
 
 @pytest.fixture
