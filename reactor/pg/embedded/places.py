@@ -90,7 +90,9 @@ def _make_directory(path: Path, account: Account) -> bool:
     try:
         draft.mkdir(mode=0o700)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None  # the draft's name tells nobody anything
+        raise OSError(
+            error.errno, error.strerror, str(path)
+        ) from None  # the draft's name tells nobody anything
     if account.switch:
         draft.chmod(0o711)
     try:
