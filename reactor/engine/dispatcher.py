@@ -24,10 +24,12 @@ import trio
 from reactor.engine.claimer import Claimer
 from reactor.engine.doorbell import Doorbell
 from reactor.engine.executor import Executor
+from reactor.engine.tally import WakeTally
 from reactor.engine.wake import Via, Wake
 from reactor.errors import DatabaseError
 from reactor.model.backoff import delay
 from reactor.model.queues import Queue
+from reactor.store.claimed import ClaimedRow
 
 log = structlog.get_logger()
 
@@ -63,6 +65,7 @@ class Dispatcher:
         self.sleeping = False
         self.woken = dict.fromkeys(Via, 0)
         self.missed_wakes = 0
+        self.wake_tally = WakeTally()
         self._wake = wake
         self._bell = bell
         self._claimer = claimer
@@ -149,7 +152,7 @@ class Dispatcher:
             with trio.CancelScope(shield=True):
                 rows, token, all_there_is = await self._claimer.claim(room)
                 if rows:
-                    self._note(len(rows))
+                    self._note(rows)
                     self._executor.take(rows, token)
                     await self._claimer.begin_missions(rows)
             if all_there_is:
@@ -169,7 +172,7 @@ class Dispatcher:
             claim = self._claimer.claim_from_the_top if from_the_top else self._claimer.claim
             rows, token, _ = await claim(room)
             if rows:
-                self._note(len(rows))
+                self._note(rows)
                 self._executor.take(rows, token)
                 await self._claimer.begin_missions(rows)
         return bool(rows)
@@ -213,8 +216,9 @@ class Dispatcher:
             return False
         return granted
 
-    def _note(self, rows: int) -> None:
+    def _note(self, rows: list[ClaimedRow]) -> None:
+        self.wake_tally.note(self._via, rows[0])
         if self._via is Via.SWEEP and self._listening():
-            self.missed_wakes += rows
-            log.warning("missed_wake", queue=self.queue.value, rows=rows)
+            self.missed_wakes += len(rows)
+            log.warning("missed_wake", queue=self.queue.value, rows=len(rows))
         self._via = None

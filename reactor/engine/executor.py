@@ -17,6 +17,7 @@ import trio
 
 from reactor.engine.completer import Completer
 from reactor.engine.items import describe, given_back, item_of
+from reactor.engine.tally import Tally
 from reactor.engine.work import Watcher, Work
 from reactor.model.outcomes import Cancel, Fail, GiveBack, Outcome
 from reactor.model.queues import Queue
@@ -66,6 +67,7 @@ class Executor:
         self.queue = queue
         self.running: dict[int, Running] = {}
         self.concurrency = concurrency
+        self.tally = Tally()
         self._work = work
         self._completer = completer
         self._chance = chance
@@ -204,11 +206,11 @@ class Executor:
         now = trio.current_time()
         if outcome is not NO_LONGER_OURS:
             self._watcher.ended(one.row, outcome, now - one.since)
-            self._completer.put(
-                item_of(
-                    one.row, one.token, outcome, waited_s=one.since - one.claimed_at, chance=self._chance()
-                )
+            item = item_of(
+                one.row, one.token, outcome, waited_s=one.since - one.claimed_at, chance=self._chance()
             )
+            self._completer.put(item)
+            self.tally.note(one.row.kind, item, now - one.since)
             if isinstance(outcome, GiveBack):
                 self._refused()
         self._adapt(now - one.since)

@@ -7,6 +7,7 @@ dead one. Whoever buries it first gives its rows back and rings all queues. Nobo
 import structlog
 
 from reactor.errors import DatabaseError
+from reactor.model.queues import Queue
 from reactor.pg import Pool
 from reactor.store.rescue import rescue
 from reactor.store.workers import Beat
@@ -15,10 +16,10 @@ log = structlog.get_logger()
 
 
 class Rescuer:
-    """``rescued`` counts the rows given back by this process."""
+    """``rescued`` counts the rows given back by this process, by queue."""
 
     def __init__(self, pool: Pool) -> None:
-        self.rescued = 0
+        self.rescued = dict.fromkeys(Queue, 0)
         self._pool = pool
 
     async def found_dead(self, beat: Beat) -> None:
@@ -31,6 +32,6 @@ class Rescuer:
                 log.warning("rescue_delayed", dead=str(worker), reason=str(error))
                 continue
             if counts is not None:
-                rows = sum(counts.values())
-                self.rescued += rows
-                log.info("rescued", dead=str(worker), rows=rows)
+                for queue, rows in counts.items():
+                    self.rescued[queue] += rows
+                log.info("rescued", dead=str(worker), rows=sum(counts.values()))
