@@ -87,29 +87,24 @@ async def _run(settings: Settings, parts: Sequence[str]) -> int:
         watcher = _watcher(settings)
         async with _reactor(settings, place, parts, registry, watcher) as reactor:
             stopped = await _until_told_to_stop(reactor, settings, place)
-        _tell_stopped(stopped)
-        if stopped.stuck:
-            await _leave_at_once(place)
+            _tell_stopped(stopped)
+            if stopped.stuck:
+                await _leave_at_once(place)
     return 0
 
 
 async def _bring_to_current(settings: Settings, place: Database) -> None:
     """The schema is current: migrated, or in production only checked."""
-    if not settings.production:
-        conn = await place.connect("check")
-        try:
-            state = await check(conn)
-        finally:
-            await conn.aclose()
-        if not state.ok:
-            await migrate(place.direct_dsn)
-        return
     conn = await place.connect("check")
     try:
         state = await check(conn)
     finally:
         await conn.aclose()
-    if not state.ok:
+    if state.ok:
+        return
+    if not settings.production:
+        await migrate(place.direct_dsn)
+    else:
         raise SchemaError(state.problem or "the schema is not current: run `voxyz-reactor migrate`")
 
 
@@ -144,6 +139,8 @@ async def _reactor(
         await _register_kinds(pool, registry)
         reactor = Reactor(plan, pool)
         async with trio.open_nursery() as nursery:
+            if place.embedded is not None:
+                nursery.start_soon(place.embedded.keep_running)
             await nursery.start(reactor.run)
             yield reactor
             nursery.cancel_scope.cancel()
