@@ -194,7 +194,7 @@ def _refuse_mismatch(migrations: list[Migration], known: dict[str, str]) -> None
     for name, checksum in theirs.items():
         if ours[name] != checksum:
             raise SchemaError(
-                f"{name} was applied with another text than the one here: restore the file, and put the change into a new one"
+                f"{name} was applied with another text than here: restore the file, and put the change into a new one"
             )
 
 
