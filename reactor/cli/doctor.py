@@ -12,6 +12,7 @@ import trio
 from reactor.cli.output import Cell, answer_json, json_option, span, state, table
 from reactor.cli.runtime import Database, database, run
 from reactor.errors import DatabaseError, ReactorError
+from reactor.model.queues import Queue
 from reactor.pg import Connection, open_listener, redact
 from reactor.pg.migrations import OLDEST_SERVER, check, load_migrations
 from reactor.settings import Settings
@@ -91,6 +92,7 @@ async def _examine_database(place: Database) -> AsyncIterator[Finding]:
         yield await _triggers(conn, server)
         yield await _ring(place, conn)
         yield await _transactions(conn)
+        yield await _bells(conn)
         yield await _reactors(conn)
         async for finding in _holds(conn):
             yield finding
@@ -198,6 +200,21 @@ async def _transactions(conn: Connection) -> Finding:
         "warning",
         f"session {oldest.pid} ({oldest.application or 'no name'}) has one open for {span(oldest.open_s)}",
         f"it holds back vacuum and the event stream; end it, or `select pg_terminate_backend({oldest.pid})`",
+    )
+
+
+async def _bells(conn: Connection) -> Finding:
+    """Whether somebody's open transaction keeps reactors from sleeping."""
+    keepers = await questions.bell_keepers(conn)
+    if not keepers:
+        return Finding("doorbell", "ok", "nobody keeps it")
+    one = keepers[0]
+    queue = next(queue for queue in Queue if queue.number == one.queue_number)
+    return Finding(
+        "doorbell",
+        "warning",
+        f"session {one.pid} ({one.application or 'no name'}) keeps that of queue {queue} for {span(one.open_s)}",
+        "reactors look every second instead of sleeping until its transaction ends",
     )
 
 

@@ -57,3 +57,21 @@ where activity.xact_start < clock_timestamp() - interval '10 seconds'
   and activity.backend_type = 'client backend'
 order by activity.xact_start
 limit 1;
+
+-- name: bell_keepers
+-- Sessions that keep a queue's bell by a transaction, open for longer than %(older_than_s)s, that inserted in silence.
+select
+  activity.pid,
+  coalesce(activity.application_name, '') as application,
+  extract(epoch from clock_timestamp() - activity.xact_start)::double precision as open_s,
+  held.objid::integer as queue_number
+from pg_locks as held
+join pg_stat_activity as activity on activity.pid = held.pid
+where held.locktype = 'advisory'
+  and held.classid = 1987014777
+  and held.objsubid = 2
+  and held.mode = 'ShareLock'
+  and held.granted
+  and held.database = (select oid from pg_database where datname = current_database())
+  and activity.xact_start < clock_timestamp() - %(older_than_s)s * interval '1 second'
+order by activity.xact_start;

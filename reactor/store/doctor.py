@@ -33,6 +33,15 @@ class OldTransaction(NamedTuple):
     open_s: float
 
 
+class BellKeeper(NamedTuple):
+    """A session whose open transaction keeps a queue's bell, so that reactors cannot sleep."""
+
+    pid: int
+    application: str
+    open_s: float
+    queue_number: int
+
+
 async def server(conn: Connection) -> Server:
     """Version, and the settings that silence triggers."""
     row = await conn.fetch_row(_SQL["server"])
@@ -59,3 +68,9 @@ async def oldest_transaction(conn: Connection) -> OldTransaction | None:
     """The transaction open for longest, if that is over 10 s."""
     row = await conn.fetch_row(_SQL["oldest_transaction"])
     return OldTransaction._make(row) if row else None
+
+
+async def bell_keepers(conn: Connection, older_than_s: float = 10.0) -> list[BellKeeper]:
+    """Sessions that inserted in silence and have not committed for so long, the oldest first."""
+    rows = await conn.fetch_all(_SQL["bell_keepers"], {"older_than_s": older_than_s})
+    return [BellKeeper._make(row) for row in rows]
