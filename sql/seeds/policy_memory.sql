@@ -1,0 +1,24 @@
+-- How memory gets into work.
+
+insert into ops_policy (key, description, shape, value)
+values
+  (
+    'memory_influence',
+    'How often an agent''s memories go into its work: one roll for each agent and conversation, mission or initiative; at'
+    ' most so many memories, of at least this confidence.',
+    '{
+      "type": "object",
+      "additionalProperties": false,
+      "properties": {
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+        "max_memories_per_prompt": {"type": "integer", "minimum": 0, "maximum": 50},
+        "min_confidence": {"type": "number", "minimum": 0, "maximum": 1}
+      }
+    }',
+    '{"probability": 0.30, "max_memories_per_prompt": 5, "min_confidence": 0.6}'
+  )
+on conflict on constraint ops_policy_pkey do update
+set
+  description = excluded.description,
+  shape = excluded.shape
+where (ops_policy.description, ops_policy.shape) is distinct from (excluded.description, excluded.shape);
