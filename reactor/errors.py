@@ -22,6 +22,10 @@ class ConfigurationError(UsageError):
     """A setting is missing, malformed or contradicts another."""
 
 
+class PortInUse(ReactorError):
+    """Somebody else listens where this process was to listen; the message names the place."""
+
+
 class DatabaseError(ReactorError):
     """The database refused a statement; ``sqlstate`` is its five-letter code, or None when it never answered."""
 

@@ -77,6 +77,12 @@ class Dispatcher:
         self._via: Via | None = Via.NEWS
         self._waiting_since: float | None = None
 
+    @property
+    def claims(self) -> tuple[int, int]:
+        """How many claims found rows so far, and how many found none."""
+        empty = self._claimer.empty_claims
+        return self._claimer.claims - empty, empty
+
     def freed(self) -> None:
         """The executor has room again."""
         self._room.set()
