@@ -1,0 +1,85 @@
+"""An event loop that does not turn, and who notices."""
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import trio
+from structlog.testing import capture_logs
+
+from reactor.web.ports import open_door
+from reactor.web.watchdog import Watchdog
+from tests.support.waiting import until
+
+
+@contextmanager
+def asking(url: str) -> Iterator[list[int]]:
+    """Asks /healthz again and again from a thread, and keeps the statuses; 0: no answer within a second."""
+    statuses: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        where = urlsplit(url)
+        while not over.is_set():
+            connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=1.0)
+            try:
+                connection.request("GET", "/healthz")
+                statuses.append(connection.getresponse().status)
+            except (OSError, http.client.HTTPException):
+                statuses.append(0)
+            finally:
+                connection.close()
+            over.wait(0.05)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        over.set()
+        thread.join(5)
+
+
+async def test_a_blocked_loop_is_told_in_the_log_and_answered_for_with_503() -> None:
+    door = await open_door("127.0.0.1", 0)
+    try:
+        with capture_logs() as logs, asking(door.url) as statuses:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Watchdog(door.sockets, blocked_after_s=0.4, tick_s=0.1).run)
+                await trio.sleep(0.2)
+                time.sleep(1.5)  # noqa: ASYNC251 - this is the handler that never gives way
+                await until(lambda: "event_loop_turns_again" in [line["event"] for line in logs])
+                nursery.cancel_scope.cancel()
+        assert 503 in statuses
+        [blocked] = [line for line in logs if line["event"] == "event_loop_blocked"]
+        assert __file__ in blocked["where"]
+    finally:
+        door.close()
+
+
+async def test_a_loop_that_turns_is_left_alone() -> None:
+    door = await open_door("127.0.0.1", 0)
+    try:
+        with capture_logs() as logs:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Watchdog(door.sockets, blocked_after_s=0.3, tick_s=0.1).run)
+                await trio.sleep(1.0)
+                nursery.cancel_scope.cancel()
+        assert logs == []
+    finally:
+        door.close()
+
+
+async def test_its_thread_ends_with_it() -> None:
+    door = await open_door("127.0.0.1", 0)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Watchdog(door.sockets).run)
+            await until(lambda: "watchdog" in [thread.name for thread in threading.enumerate()])
+            nursery.cancel_scope.cancel()
+        assert "watchdog" not in [thread.name for thread in threading.enumerate()]
+    finally:
+        door.close()
