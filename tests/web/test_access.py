@@ -243,6 +243,7 @@ async def test_http_2_without_tls_meets_the_same_rules(host: bytes, served_it: b
             client.sendall(
                 b"GET /ops HTTP/1.1\r\nHost: " + host + b"\r\nConnection: Upgrade, HTTP2-Settings\r\n"
                 b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
             )
             answer = await _everything(client)
     assert "HTTP/1.1 101" in answer
