@@ -77,6 +77,10 @@ class Tally:
         """Every kind met so far."""
         return iter(list(self._kinds.items()))
 
+    def ended(self) -> int:
+        """How many rows so far, of any kind."""
+        return sum(sum(one.ends.values()) for one in self._kinds.values())
+
     def _new(self, kind: str) -> KindTally:
         name = kind if len(self._kinds) < MOST_KINDS else OTHER
         return self._kinds.setdefault(name, KindTally())

@@ -26,9 +26,7 @@ where idea.status = 'queued';
 
 -- name: allow_scans
 -- For this transaction the planner may read tables from end to end.
-select
-  set_config('enable_seqscan', 'on', true),
-  set_config('enable_hashagg', 'on', true);
+select set_config('enable_seqscan', 'on', true);
 
 -- name: statuses
 -- How many rows of each queue are in each state, but for the queued ones. Reads the queues whole.
