@@ -21,6 +21,7 @@ from reactor.engine.supervisor import Reactor, Stopped
 from reactor.engine.work import Watcher, Work
 from reactor.errors import SchemaError, UsageError
 from reactor.handlers.context import Context, Roster
+from reactor.handlers.initiative import InitiativeWork
 from reactor.handlers.kinds import KindRegistry, load_modules
 from reactor.handlers.mission import MissionWork
 from reactor.handlers.noop import NOOP
@@ -153,7 +154,10 @@ def _queues(
 ) -> dict[Queue, QueuePlan]:
     gateway = _gateway(settings, pool, roster)
     context = Context(pool, gateway, registry, roster, settings.agent_id)
-    works: dict[Queue, Work] = {Queue.MISSION: MissionWork(registry, StepRunner(context))}
+    works: dict[Queue, Work] = {
+        Queue.MISSION: MissionWork(registry, StepRunner(context)),
+        Queue.INITIATIVE: InitiativeWork(context),
+    }
     return {
         queue: QueuePlan(work, settings.concurrency(queue.value), settings.sweep_s(queue.value))
         for queue, work in works.items()

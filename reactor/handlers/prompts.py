@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from reactor.llm.fences import RULE, clean, cut, fence
 from reactor.llm.metering import BYTES_PER_TOKEN
+from reactor.model.memory import Memory
 from reactor.model.people import Agent, Company
 from reactor.store.steps_read import EarlierResult, MissionBrief
 
@@ -34,6 +35,11 @@ _HOUSE: Final = (
     "- Never make up a source, a figure, a quotation, a customer. An open question is a good answer.\n"
     "- Plain words, no preamble, nothing about yourself unless it matters. Write in the language of the task.\n"
     f"- {RULE}"
+)
+
+_REMEMBERED: Final = (
+    "What you remember from earlier work. Let it colour what you do where it fits, and leave it where it does not; it is no"
+    " source for a finding."
 )
 
 TASKS: Final[Mapping[str, str]] = {
@@ -110,6 +116,7 @@ def task_prompt(
     *,
     mission: MissionBrief | None,
     earlier: Sequence[EarlierResult],
+    memories: Sequence[Memory] = (),
     team: Sequence[Agent],
     room_tokens: int,
 ) -> str:
@@ -120,10 +127,23 @@ def task_prompt(
     if mission is not None:
         about = mission.title if not mission.description else f"{mission.title}\n{mission.description}"
         ahead.append(fence("the mission this is a step of", about))
+    ahead += remembered(memories)
     task = fence("the task", _shortened(_asked(payload, topic), room_tokens * BYTES_PER_TOKEN // 2))
     room_bytes = room_tokens * BYTES_PER_TOKEN - sum(_size(part) + _BETWEEN_BYTES for part in (*ahead, task))
-    shown = _fitted([(_label(step), result_text(step.result)) for step in earlier], room_bytes)
+    shown = fitted([(_label(step), result_text(step.result)) for step in earlier], room_bytes)
     return "\n\n".join((*ahead, *shown, task))
+
+
+def remembered(memories: Sequence[Memory]) -> list[str]:
+    """The memories, each fenced and labelled with what it is, under a line that says what to do with them; or nothing."""
+    if not memories:
+        return []
+    return [_REMEMBERED, *(fence(_memory_label(memory), memory.content) for memory in memories)]
+
+
+def _memory_label(memory: Memory) -> str:
+    origin = {"human": ", from a person", "untrusted": ", from a stranger"}.get(memory.trust, "")
+    return f"your memory: {memory.type}, {memory.confidence:.2f} sure{origin}"
 
 
 def topic_of(payload: Mapping[str, Any], mission: MissionBrief | None, company: Company) -> str:
@@ -172,8 +192,8 @@ def _label(step: EarlierResult) -> str:
     return f"step {step.seq}, {step.kind}{by}"
 
 
-def _fitted(pieces: list[tuple[str, str]], room_bytes: int) -> list[str]:
-    """The pieces fenced, in order; from the newest back each takes what it needs of the room that is left.
+def fitted(pieces: list[tuple[str, str]], room_bytes: int) -> list[str]:
+    """The pieces (label, text) fenced, in order; from the newest back each takes what it needs of the room that is left.
 
     The first that does not fit is cut; those before it are left out, and a line says how many.
     """

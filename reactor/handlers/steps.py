@@ -11,9 +11,11 @@ from reactor.errors import NotNow, PayloadRefused, ReactorError
 from reactor.handlers.context import Context
 from reactor.handlers.kinds import StepKind
 from reactor.llm.gateway import Gateway
+from reactor.model.memory import Memory
 from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze
-from reactor.model.people import Agent, Company
+from reactor.model.people import TEAM, Agent, Company
 from reactor.model.templates import has_templates, resolve
+from reactor.store import memory as memory_store
 from reactor.store import steps_read
 from reactor.store.claimed import ClaimedStep
 from reactor.store.steps_read import EarlierResult, MissionBrief
@@ -120,6 +122,17 @@ class Step:
             await self._read_mission()
         return self._mission
 
+    async def memories(self) -> list[Memory]:
+        """What `agent` may bring into this mission of what it remembers: rolled once a mission, the same in all its steps.
+
+        Nothing for a single job: that is no context.
+        Raises: DatabaseError: it could not be read.
+        """
+        if self.mission_id is None or self.agent is TEAM:
+            return []
+        async with self._context.pool.connection() as conn:
+            return await memory_store.influence(conn, self.agent.id, "mission", self.mission_id)
+
     def earlier_from_thread(self) -> list[EarlierResult]:
         """`earlier` for a plain function in its worker thread."""
         return trio.from_thread.run(self.earlier)
@@ -169,7 +182,7 @@ class StepRunner:
                 _in_thread(step, kind, self._context.threads) if kind.in_thread else kind.run(step)
             )
         except ReactorError as error:
-            return _verdict(error)
+            return verdict_on(error)
         outcome = _outcome(answer, kind)
         if step.simulated and isinstance(outcome, Done) and not outcome.simulated:
             return Done(outcome.result, simulated=True)
@@ -210,7 +223,8 @@ def _outcome(answer: Any, kind: StepKind) -> Outcome:
     )
 
 
-def _verdict(error: ReactorError) -> Outcome:
+def verdict_on(error: ReactorError) -> Outcome:
+    """What an error of ours means for the row: it waits, it is tried again, or it has failed."""
     reason = " ".join(str(error).split())
     if isinstance(error, NotNow):
         return GiveBack(reason) if error.delay_s is None else Snooze(error.delay_s, reason)

@@ -46,7 +46,7 @@ async def think(step: Step) -> Done:
 async def request_for(step: Step) -> LLMRequest:
     """The call that does ``step``: the kind's prompt in the agent's voice, over the earlier results."""
     limits = step.context.roster.limits
-    mission, earlier = await step.mission(), await step.earlier()
+    mission, earlier, memories = await step.mission(), await step.earlier(), await step.memories()
     agent, company = step.agent, step.company
     topic = topic_of(step.payload, mission, company)
     system = system_prompt(company, agent)
@@ -56,6 +56,7 @@ async def request_for(step: Step) -> LLMRequest:
         topic,
         mission=mission,
         earlier=earlier,
+        memories=memories,
         team=[one for one in step.context.roster.agents.values() if one.active],
         room_tokens=limits.input_tokens - estimate_tokens(system),
     )
@@ -68,9 +69,12 @@ async def request_for(step: Step) -> LLMRequest:
             company=company,
             agent=agent,
             topic=topic,
-            earlier=tuple(
-                Said(author(result) or result.kind, result_text(result.result), result.seq)
-                for result in earlier
+            earlier=(
+                *(Said(agent.id, memory.content) for memory in memories),
+                *(
+                    Said(author(result) or result.kind, result_text(result.result), result.seq)
+                    for result in earlier
+                ),
             ),
         ),
         max_tokens=limits.answer_tokens(purpose),

@@ -132,6 +132,11 @@ _BUILDS_ON: Final = (
     "I kept one thing from {who}, step {ref}: “{quote}”.",
     "What {who} wrote in step {ref} still stands: “{quote}”.",
 )
+_REMEMBERS: Final = (
+    "I have not forgotten: “{quote}”.",
+    "What I learnt before comes in handy here: “{quote}”.",
+    "Last time taught me something: “{quote}”.",
+)
 _ALONE: Final = (
     "Nothing came before this in the mission, so this is a starting point and not a finding.",
     "There is no earlier work to lean on yet; I say what to look at, not what is so.",
@@ -200,6 +205,8 @@ def _summary(material: Material, pen: Pen, dice: Dice) -> str:
 
 
 def _builds_on(said: Said, pen: Pen, dice: Dice) -> str:
+    if not said.ref:
+        return pen.write(dice.pick("remembers", _REMEMBERS), quote=gist(said))
     return pen.write(dice.pick("builds_on", _BUILDS_ON), who=said.by, ref=str(said.ref), quote=gist(said))
 
 
@@ -249,7 +256,10 @@ def _judgement(pen: Pen, dice: Dice) -> dict[str, Any]:
 
 def _points(material: Material, pen: Pen, dice: Dice) -> list[str]:
     if material.earlier:
-        return [f"{said.by}, step {said.ref}: {gist(said, 160)}" for said in material.earlier[-6:]]
+        return [
+            f"{said.by}, {f'step {said.ref}' if said.ref else 'from memory'}: {gist(said, 160)}"
+            for said in material.earlier[-6:]
+        ]
     return [pen.write(line) for line in dice.some("points", voice_of(material).thinks, 3)]
 
 

@@ -63,6 +63,10 @@ done as (
     status = 'succeeded',
     result = outcome.result,
     simulated = outcome.simulated,
+    memory_influenced = coalesce(outcome.result -> 'memory_influenced' = 'true', false),
+    proposal_id = case jsonb_typeof(outcome.result -> 'proposal_id')
+      when 'number' then (outcome.result ->> 'proposal_id')::bigint
+    end,
     started_at = idea.started_at + outcome.waited_s * interval '1 second',
     completed_at = ops_now(),
     failure_reason = null

@@ -1,4 +1,4 @@
--- How memory gets into work.
+-- How memory gets into work, and when it is enough for an idea of one's own.
 
 insert into ops_policy (key, description, shape, value)
 values
@@ -16,6 +16,22 @@ values
       }
     }',
     '{"probability": 0.30, "max_memories_per_prompt": 5, "min_confidence": 0.6}'
+  ),
+  (
+    'initiative_limits',
+    'When an agent is asked to propose something of its own: with so many memories of at least this confidence, so long'
+    ' after the last time, so often a day.',
+    '{
+      "type": "object",
+      "additionalProperties": false,
+      "properties": {
+        "min_memories": {"type": "integer", "minimum": 0, "maximum": 1000},
+        "min_confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "cooldown_s": {"type": "number", "minimum": 0, "maximum": 31536000},
+        "per_agent_day": {"type": "integer", "minimum": 0, "maximum": 1000}
+      }
+    }',
+    '{"min_memories": 5, "min_confidence": 0.6, "cooldown_s": 14400, "per_agent_day": 1}'
   )
 on conflict on constraint ops_policy_pkey do update
 set

@@ -15,3 +15,9 @@ create or replace trigger ops_agent_memory_active_again
     and (old.superseded_by is not null or old.pinned)
   )
   execute function ops_memory_added();
+
+create or replace trigger ops_missions_teach
+  after update on ops_missions
+  referencing old table as before new table as after
+  for each statement
+  execute function ops_missions_teach();
