@@ -17,18 +17,31 @@ LONGEST_SNOOZE_S = 10 * 366 * 86400.0
 
 
 def item_of(row: ClaimedRow, token: UUID, outcome: Outcome, *, waited_s: float, chance: float) -> Item:
-    """What is written for ``outcome``. ``waited_s``: how long the row lay read ahead; ``chance`` in [0, 1) jitters a retry."""
+    """What is written for ``outcome``. ``waited_s``: how long the row lay read ahead; ``chance`` in [0, 1) jitters a retry.
 
+    Never fails: what a handler put into its outcome may raise anything when it is read, and only its own row suffers.
+    """
+    try:
+        return _item(row, token, outcome, waited_s=waited_s, chance=chance)
+    except Exception as error:
+        what = (
+            "the result is no JSON"
+            if isinstance(outcome, Done)
+            else f"{type(outcome).__name__} cannot be read"
+        )
+        return Settlement(
+            row.id, token, row.mission_id, "failed", 0, 0.0, clean(f"{what}: {describe(error)}")
+        )
+
+
+def _item(row: ClaimedRow, token: UUID, outcome: Outcome, *, waited_s: float, chance: float) -> Item:
     def settled(status: str, reason: str | None, *, attempts: int = 0, delay_s: float = 0.0) -> Settlement:
         return Settlement(row.id, token, row.mission_id, status, attempts, delay_s, reason)
 
     match outcome:
         case Done(result, simulated):
-            try:
-                text = encode_result(dict(result))
-            except (TypeError, ValueError, RecursionError) as error:
-                return settled("failed", f"the result is no JSON: {describe(error)}")
-            return Success(row.id, token, row.mission_id, waited_s, simulated or row.simulated, cut(text))
+            text = cut(encode_result(dict(result)))
+            return Success(row.id, token, row.mission_id, waited_s, bool(simulated) or row.simulated, text)
         case Fail(reason, retry):
             if retry and row.attempt < row.max_attempts:
                 pause_s = delay(row.attempt - 1, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=chance)
@@ -50,10 +63,13 @@ def given_back(row: ClaimedRow, token: UUID, reason: str | None = None) -> Settl
 
 
 def describe(error: BaseException) -> str:
-    """One line for an exception, groups unwrapped: ``TypeName: message``."""
+    """One line for an exception, groups unwrapped: ``TypeName: message``. Never fails, whatever its text does."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    message = " ".join(str(error).split())
+    try:
+        message = " ".join(str(error).split())
+    except Exception:
+        message = ""
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
