@@ -1,6 +1,7 @@
 """HTTP on sockets of our own: what clients may do to it, and how it ends."""
 
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -115,12 +116,14 @@ async def test_more_connections_than_allowed_are_closed_at_once_and_the_others_l
 @pytest.mark.parametrize("path", ["/endless", "/patient"])
 async def test_it_ends_within_a_second_though_a_client_reads_nothing(path: str) -> None:
     async with served(APP) as (url, server):
-        client = dial(url)
-        idle = dial(url)
+        client, idle = dial(url), dial(url)
+        hangs_up = threading.Timer(3.0, client.close)  # lest a failure last for ever
+        hangs_up.start()
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await until(lambda: server.connections == 2)
         await trio.testing.wait_all_tasks_blocked(0.05)
         began_at = time.monotonic()
+    hangs_up.cancel()
     assert time.monotonic() - began_at < 1.0
     assert server.connections == 0
     with client, idle, pytest.raises(ConnectionRefusedError):
