@@ -34,6 +34,7 @@ class Step:
         "_context",
         "_earlier",
         "_log",
+        "_memories",
         "_mission",
         "_reading",
         "agent_id",
@@ -61,6 +62,7 @@ class Step:
         self.preferred_agents: tuple[str, ...] = ()
         self._context = context
         self._earlier: list[EarlierResult] | None = None
+        self._memories: list[Memory] | None = None
         self._mission: MissionBrief | None = None
         self._reading: trio.Lock | None = None
         self._log: Any = None
@@ -130,8 +132,10 @@ class Step:
         """
         if self.mission_id is None or self.agent is TEAM:
             return []
-        async with self._context.pool.connection() as conn:
-            return await memory_store.influence(conn, self.agent.id, "mission", self.mission_id)
+        if self._memories is None:
+            async with self._context.pool.connection() as conn:
+                self._memories = await memory_store.influence(conn, self.agent.id, "mission", self.mission_id)
+        return self._memories
 
     def earlier_from_thread(self) -> list[EarlierResult]:
         """`earlier` for a plain function in its worker thread."""

@@ -57,6 +57,7 @@ def earlier(
 def with_past(step: Step, *results: EarlierResult, title: str = "Grow the list") -> Step:
     """``step`` as if it had read this of its mission."""
     step._earlier = list(results)
+    step._memories = []
     step._mission = MissionBrief(1, title, "as agreed on Monday")
     return step
 
