@@ -40,6 +40,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "events": Entry("look", "events", "what happened, and with --follow what happens"),
         "show": Entry("look", "show", "one thing whole"),
         "workers": Entry("look", "workers", "the reactors that run or ran"),
+        "agents": Entry("people", "agents", "who works here; add, edit, on, off"),
+        "memories": Entry("people", "memories", "what an agent remembers"),
         "relationships": Entry("look", "relationships", "who likes whom, and how much"),
     },
     "Steer": {
