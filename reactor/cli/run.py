@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import click
 import structlog
@@ -37,6 +38,8 @@ from reactor.pg.migrations import check, migrate
 from reactor.settings import Settings, described
 from reactor.store import kinds as kinds_store
 from reactor.store.kinds import KindRow
+from reactor.web import Health, run_web
+from reactor.web.page import ops_page
 
 log = structlog.get_logger()
 
@@ -81,17 +84,31 @@ def run_command(parts: tuple[str, ...]) -> int:
 
 
 async def _run(settings: Settings, parts: Sequence[str]) -> int:
+    health = Health()
+    async with trio.open_nursery() as nursery:
+        # First of all: a port that is taken must not leave a database half set up.
+        routes = [ops_page(health)] if "web" in parts else []
+        url = await nursery.start(partial(run_web, settings, health, routes=routes))
+        await _serve(settings, parts, health, f"{url}/ops" if routes else url)
+        nursery.cancel_scope.cancel()
+    return 0
+
+
+async def _serve(settings: Settings, parts: Sequence[str], health: Health, url: str) -> None:
+    """From an answering port to a stopped reactor."""
+    health.starting("the database is being started")
     async with database(settings, create=True) as place:
+        health.starting("the schema is being brought to current")
         await _bring_to_current(settings, place)
         registry = KindRegistry([NOOP, *house_kinds()])
         load_modules(settings.kinds, registry)
         watcher = _watcher(settings)
         async with _reactor(settings, place, parts, registry, watcher) as reactor:
-            stopped = await _until_told_to_stop(reactor, settings, place)
+            health.ready(reactor)
+            stopped = await _until_told_to_stop(reactor, settings, place, health, url)
             _tell_stopped(stopped)
             if stopped.stuck:
                 await _leave_at_once(place)
-    return 0
 
 
 async def _bring_to_current(settings: Settings, place: Database) -> None:
@@ -182,11 +199,14 @@ async def _register_kinds(pool: Pool, registry: KindRegistry) -> None:
         await kinds_store.register(conn, rows)
 
 
-async def _until_told_to_stop(reactor: Reactor, settings: Settings, place: Database) -> Stopped:
+async def _until_told_to_stop(
+    reactor: Reactor, settings: Settings, place: Database, health: Health, url: str
+) -> Stopped:
     """Ready, then at work until a signal; a second one ends the grace period."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        _tell_ready(reactor, settings, place)
+        _tell_ready(reactor, settings, place, url)
         await anext(signals)
+        health.stopping()
         _tell_stopping(reactor, settings)
         async with trio.open_nursery() as nursery:
 
@@ -200,10 +220,10 @@ async def _until_told_to_stop(reactor: Reactor, settings: Settings, place: Datab
     return stopped
 
 
-def _tell_ready(reactor: Reactor, settings: Settings, place: Database) -> None:
+def _tell_ready(reactor: Reactor, settings: Settings, place: Database, url: str) -> None:
     where = f"embedded {place.embedded.path}" if place.embedded is not None else redact(place.dsn)
     llm = "mock" if settings.provider() == "mock" else settings.model
-    click.echo(f"ready: database {where} · parts {', '.join(reactor.plan.parts)} · llm {llm}")
+    click.echo(f"ready: database {where} · parts {', '.join(reactor.plan.parts)} · llm {llm} · {url}")
     sys.stdout.flush()
     if sys.stdout.isatty():
         click.secho(GIVE_WORK, dim=True)
