@@ -81,6 +81,7 @@ async def reactor_on(
     sweep_s: Mapping[Queue, float] = SWEEPS_OFF,
     pool_limit: int = 2,
     asleep: bool = True,
+    chance: Callable[[], float] = random.random,
 ) -> AsyncIterator[Reactor]:
     """A reactor at work, sweeps off unless told otherwise; ``asleep``: once it has looked for work and sleeps.
 
@@ -95,7 +96,7 @@ async def reactor_on(
         agent=agent,
         grace_s=5.0,
         watcher=memory,
-        chance=random.random,
+        chance=chance,
         pool_limit=pool_limit,
     )
     reactor = Reactor(plan)
