@@ -1,0 +1,59 @@
+"""A thousand handlers of one process wait for a language model at once; each answer takes a second, over real sockets."""
+
+import sys
+import time
+
+from bench.contestants import Ours
+from bench.process import contender, wait_until
+from bench.slow_model import ANSWER_S
+from bench.stage import Server, Stage
+
+ROUNDS = 3
+HANDLERS = 1_000
+WITHIN_S = 60.0
+LOOK_S = 0.02
+ALONE, POOLED = "bench_ask", "bench_ask_sdk"
+
+
+def run(stage: Stage) -> None:
+    rounds = stage.rounds(ROUNDS)
+    handlers = stage.amount(HANDLERS, 50)
+    seen: dict[str, list[tuple[float, float]]] = {ALONE: [], POOLED: []}
+    with stage.server() as server, stage.progress("concurrency", 2 * rounds) as part:
+        for _ in range(rounds):
+            for kind, taken in seen.items():
+                part(kind)
+                taken.append(all_at_once(server, kind, handlers))
+    for kind, note in ((ALONE, ""), (POOLED, "all calls through one pool of the SDK's HTTP client")):
+        bar = 1.5 if kind == ALONE else None
+        what = f"{handlers:,} handlers, wall ÷ one answer"
+        stage.run.add(
+            "concurrency", what, "", [wall for wall, _ in seen[kind]], better="less", bar=bar, note=note
+        )
+        peaks = [peak_mb for _, peak_mb in seen[kind]]
+        stage.run.add("concurrency", "most memory", "MB", peaks, better="less", bar=300, note=note)
+
+
+def all_at_once(server: Server, kind: str, handlers: int) -> tuple[float, float]:
+    """Wall time from the insert call to the last row succeeded, in answers; the process's peak memory in MB."""
+    with contender("slow model", [sys.executable, "-m", "bench.slow_model"], {}) as model:
+        model.await_ready()
+        port = model.said().split()[1]
+        ours = Ours(settings={"OPS_MISSION_CONCURRENCY": str(handlers), "BENCH_MODEL_PORT": port})
+        with (
+            server.database(ours.install) as database,
+            server.sql(database) as sql,
+            ours.works(server, database) as running,
+        ):
+            running.await_ready()
+            began = time.monotonic()
+            sql.execute(
+                "insert into ops_mission_steps (kind) select %s from generate_series(1, %s)", (kind, handlers)
+            )
+            wait_until(
+                lambda: sql.execute(ours.sql.unfinished).fetchone() == (0,),
+                f"{handlers} handlers",
+                within_s=WITHIN_S,
+                gap_s=LOOK_S,
+            )
+            return (time.monotonic() - began) / ANSWER_S, running.peak_mb()
