@@ -188,6 +188,9 @@ async def _settle(conn: Connection, queue: Queue, batch: Sequence[Settlement]) -
     return dict(rows)
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def encode_result(result: object) -> str:
     """The JSON text of a handler's result. Raises TypeError or ValueError for what JSON cannot say."""
-    return json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(result) if result else "{}"
