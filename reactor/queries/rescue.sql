@@ -29,17 +29,28 @@ with given as (
     end
   where step.status = 'running'
     and step.claimed_by = %(worker)s
-  returning step.id, step.status, step.kind, step.agent_id, step.mission_id, step.failure_reason, step.crashes
+  returning
+    step.id,
+    step.status,
+    step.kind,
+    step.agent_id,
+    step.mission_id,
+    step.failure_reason,
+    step.crashes,
+    step.root_id,
+    step.depth
 ),
 told as (
-  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata)
+  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata, root_id, depth)
   select
     case given.status when 'failed' then 'step_failed' else 'step_rescued' end,
     given.agent_id,
     given.kind,
     given.failure_reason,
     array['step', given.kind],
-    jsonb_build_object('step_id', given.id, 'mission_id', given.mission_id, 'crashes', given.crashes)
+    jsonb_build_object('step_id', given.id, 'mission_id', given.mission_id, 'crashes', given.crashes),
+    given.root_id,
+    given.depth
   from given
 )
 select given.id, given.status

@@ -182,16 +182,18 @@ done as (
   where step.id = outcome.id
     and step.claim_token = outcome.token
     and step.status = outcome.expected
-  returning step.id, step.mission_id, step.kind, step.agent_id
+  returning step.id, step.mission_id, step.kind, step.agent_id, step.root_id, step.depth
 ),
 told as (
-  insert into ops_agent_events (kind, agent_id, title, tags, metadata)
+  insert into ops_agent_events (kind, agent_id, title, tags, metadata, root_id, depth)
   select
     'step_succeeded',
     done.agent_id,
     done.kind,
     array['step', done.kind],
-    jsonb_build_object('step_id', done.id, 'mission_id', done.mission_id)
+    jsonb_build_object('step_id', done.id, 'mission_id', done.mission_id),
+    done.root_id,
+    done.depth
   from done
 )
 select done.id
@@ -234,17 +236,29 @@ settled as (
   where step.id = outcome.id
     and step.claim_token = outcome.token
     and step.status = outcome.expected
-  returning step.id, step.status, step.mission_id, step.kind, step.agent_id, step.attempt, outcome.reason, outcome.attempts
+  returning
+    step.id,
+    step.status,
+    step.mission_id,
+    step.kind,
+    step.agent_id,
+    step.attempt,
+    step.root_id,
+    step.depth,
+    outcome.reason,
+    outcome.attempts
 ),
 told as (
-  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata)
+  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata, root_id, depth)
   select
     case settled.status when 'queued' then 'step_retried' else 'step_' || settled.status end,
     settled.agent_id,
     settled.kind,
     left(settled.reason, 4000),
     array['step', settled.kind],
-    jsonb_build_object('step_id', settled.id, 'mission_id', settled.mission_id, 'attempt', settled.attempt)
+    jsonb_build_object('step_id', settled.id, 'mission_id', settled.mission_id, 'attempt', settled.attempt),
+    settled.root_id,
+    settled.depth
   from settled
   where settled.status <> 'queued' or settled.attempts = 0
 )
@@ -314,17 +328,19 @@ failed as (
       || (select coalesce(string_agg(known.kind, ', ' order by known.kind), 'none') from ops_step_kinds as known)
   from lost
   where step.id = lost.id
-  returning step.id, step.kind, step.mission_id, step.agent_id, step.failure_reason
+  returning step.id, step.kind, step.mission_id, step.agent_id, step.failure_reason, step.root_id, step.depth
 ),
 told as (
-  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata)
+  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata, root_id, depth)
   select
     'step_failed',
     failed.agent_id,
     failed.kind,
     left(failed.failure_reason, 4000),
     array['step', left(failed.kind, 100)],
-    jsonb_build_object('step_id', failed.id, 'mission_id', failed.mission_id)
+    jsonb_build_object('step_id', failed.id, 'mission_id', failed.mission_id),
+    failed.root_id,
+    failed.depth
   from failed
 )
 select failed.id, failed.kind, failed.mission_id

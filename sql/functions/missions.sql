@@ -52,16 +52,25 @@ begin
     where mission.id = state.id
       and mission.status in ('approved', 'running')
       and (state.failed or state.cancelled or not state.unfinished)
-    returning mission.id, mission.status, mission.title, mission.failure_reason, mission.created_by, culprit.step_id
+    returning
+      mission.id,
+      mission.status,
+      mission.title,
+      mission.failure_reason,
+      mission.root_id,
+      mission.depth,
+      culprit.step_id
   ),
   told as (
-    insert into ops_agent_events (kind, title, summary, tags, metadata)
+    insert into ops_agent_events (kind, title, summary, tags, metadata, root_id, depth)
     select
       'mission_' || ended.status,
       left(ended.title, 500),
       left(ended.failure_reason, 4000),
       array['mission'],
-      jsonb_build_object('mission_id', ended.id, 'step_id', ended.step_id)
+      jsonb_build_object('mission_id', ended.id, 'step_id', ended.step_id),
+      ended.root_id,
+      ended.depth
     from ended
   ),
   rest as (
@@ -88,25 +97,56 @@ begin
     from rest
     where rest.status = 'running'
   ),
+  rule as materialized (
+    select ops_held_kinds() as kinds
+  ),
   promoted as (
     update ops_mission_steps as step
-    set status = 'queued'
+    set
+      status = case when judged.held then 'waiting' else 'queued' end,
+      hold = case when judged.held then 'approval' end,
+      held_at = case when judged.held then ops_now() else step.held_at end
     from state
     cross join lateral (
-      select next.id, next.status, next.hold
+      select next.id, next.status, next.hold, next.kind, next.released_at
       from ops_mission_steps as next
       where next.mission_id = state.id
         and next.status in ('waiting', 'queued', 'running')
       order by next.seq, next.id
       limit 1
     ) as head
+    cross join rule
+    cross join lateral (
+      select
+        head.released_at is null
+        and (
+          rule.kinds ? head.kind
+          or (
+            rule.kinds ? 'external'
+            and exists (select from ops_step_kinds as known where known.kind = head.kind and known.external)
+          )
+        ) as held
+    ) as judged
     where state.unfinished
       and not state.failed
       and not state.cancelled
       and step.id = head.id
       and head.status = 'waiting'
       and head.hold is null
-    returning step.id
+    returning step.id, step.mission_id, step.kind, step.agent_id, step.hold, step.root_id, step.depth
+  ),
+  held as (
+    insert into ops_agent_events (kind, agent_id, title, tags, metadata, root_id, depth)
+    select
+      'step_held',
+      promoted.agent_id,
+      promoted.kind,
+      array['step', promoted.kind],
+      jsonb_build_object('step_id', promoted.id, 'mission_id', promoted.mission_id),
+      promoted.root_id,
+      promoted.depth
+    from promoted
+    where promoted.hold is not null
   )
   select count(*)
   into stopped_handlers
@@ -115,7 +155,8 @@ end
 $$;
 
 comment on function ops_roll_up(bigint[]) is
-  'The missions are where their steps say: ended and the rest cancelled, or the first unfinished step queued.'
+  'The missions are where their steps say: ended and the rest cancelled, or the first unfinished step queued, or held when a person'
+  ' wants to see its kind first.'
   ' The caller has locked them in an earlier statement.';
 
 create or replace function ops_place_step()
@@ -126,6 +167,7 @@ set search_path = public, pg_temp
 as $$
 declare
   mission_status text;
+  head ops_mission_steps;
 begin
   select mission.status
   into mission_status
@@ -142,15 +184,18 @@ begin
       errcode = 'OP006',
       message = format('mission %s would have more than 1000 steps: split it into several missions', new.mission_id);
   end if;
-  -- A step that has not begun waits again when one is put before it.
+  -- A step that has not begun waits again when one is put before it, and what a person allowed was allowed without that one.
   update ops_mission_steps as step
-  set status = 'waiting'
+  set status = 'waiting', hold = null, held_at = null, released_at = null
   where step.mission_id = new.mission_id
-    and step.status = 'queued'
+    and (step.status = 'queued' or (step.status = 'waiting' and step.hold is not null and ops_must_be_held(step)))
     and step.attempt = 0
     and (step.seq, step.id) > (new.seq, new.id);
   update ops_mission_steps as step
-  set status = 'queued'
+  set
+    status = case when ops_must_be_held(step) then 'waiting' else 'queued' end,
+    hold = case when ops_must_be_held(step) then 'approval' end,
+    held_at = case when ops_must_be_held(step) then ops_now() end
   where step.status = 'waiting'
     and step.hold is null
     and step.id = (
@@ -166,7 +211,11 @@ begin
       from ops_mission_steps as begun
       where begun.mission_id = new.mission_id
         and begun.status in ('queued', 'running')
-    );
+    )
+  returning * into head;
+  if head.hold is not null then
+    perform ops_tell_of_step('step_held', head, null);
+  end if;
   return null;
 end
 $$;
@@ -177,16 +226,29 @@ comment on function ops_place_step() is
 create or replace function ops_step_is_born_waiting()
 returns trigger
 language plpgsql
+security definer
 set search_path = public, pg_temp
 as $$
+declare
+  mission record;
 begin
   new.status := 'waiting';
+  new.released_at := null;
+  select parent.root_id, parent.depth, parent.simulated
+  into mission
+  from ops_missions as parent
+  where parent.id = new.mission_id;
+  if found then
+    new.root_id := mission.root_id;
+    new.depth := mission.depth;
+    new.simulated := new.simulated or mission.simulated;
+  end if;
   return new;
 end
 $$;
 
 comment on function ops_step_is_born_waiting() is
-  'Trigger: a step of a mission starts as waiting whatever the insert says; ops_place_step queues the first.';
+  'Trigger: a step of a mission starts as waiting whatever the insert says, with its mission''s chain; ops_place_step queues the first.';
 
 create or replace function ops_check_steps(steps jsonb, at_most integer default 1000)
 returns void
@@ -262,6 +324,34 @@ $$;
 comment on function ops_check_steps(jsonb, integer) is
   'Returns when every element is {kind, payload?, agent_id?, max_attempts?, priority?} of known kind and agent; else raises OP003 or OP005.';
 
+create or replace function ops_add_steps(
+  mission_id bigint,
+  steps jsonb,
+  priority integer,
+  agent_id text default null
+)
+returns void
+language plpgsql
+set search_path = public, pg_temp
+as $$
+begin
+  insert into ops_mission_steps (mission_id, seq, kind, agent_id, payload, max_attempts, priority)
+  select
+    ops_add_steps.mission_id,
+    element.place,
+    element.value ->> 'kind',
+    coalesce(element.value ->> 'agent_id', ops_add_steps.agent_id),
+    coalesce(element.value -> 'payload', '{}'),
+    coalesce((element.value ->> 'max_attempts')::smallint, 3),
+    coalesce((element.value ->> 'priority')::smallint, ops_add_steps.priority)
+  from jsonb_array_elements(ops_add_steps.steps) with ordinality as element (value, place)
+  order by element.place;
+end
+$$;
+
+comment on function ops_add_steps(bigint, jsonb, integer, text) is
+  'The mission, new, has the steps, checked before; those that name no agent are for the given one.';
+
 create or replace function ops_enqueue_mission(
   title text,
   steps jsonb,
@@ -285,17 +375,7 @@ begin
   insert into ops_missions (title, created_by, priority)
   values (ops_enqueue_mission.title, ops_enqueue_mission.created_by, ops_enqueue_mission.priority)
   returning id into new_id;
-  insert into ops_mission_steps (mission_id, seq, kind, agent_id, payload, max_attempts, priority)
-  select
-    new_id,
-    element.place,
-    element.value ->> 'kind',
-    element.value ->> 'agent_id',
-    coalesce(element.value -> 'payload', '{}'),
-    coalesce((element.value ->> 'max_attempts')::smallint, 3),
-    coalesce((element.value ->> 'priority')::smallint, ops_enqueue_mission.priority)
-  from jsonb_array_elements(steps) with ordinality as element (value, place)
-  order by element.place;
+  perform ops_add_steps(new_id, steps, priority);
   return new_id;
 end
 $$;

@@ -7,10 +7,10 @@ immutable
 set search_path = public, pg_temp
 as $$
 begin
-  if what is null or what not in ('step', 'mission', 'roundtable', 'initiative') then
+  if what is null or what not in ('step', 'mission', 'roundtable', 'initiative', 'proposal') then
     raise exception using
       errcode = 'OP002',
-      message = format('unknown %s; known are step, mission, roundtable, initiative', coalesce(quote_literal(what), 'null'));
+      message = format('unknown %s; known are step, mission, roundtable, initiative, proposal', coalesce(quote_literal(what), 'null'));
   end if;
   raise exception using errcode = 'OP001', message = format('there is no %s %s', what, coalesce(id::text, 'null'));
 end
@@ -30,6 +30,8 @@ begin
     when 'mission' then return ops_retry_mission(id);
     when 'roundtable' then return ops_retry_roundtable(id);
     when 'initiative' then return ops_retry_initiative(id);
+    when 'proposal' then
+      raise exception using errcode = 'OP002', message = 'a proposal is not retried: propose it again, or retry its mission';
     else perform ops_unknown(what, id);
   end case;
   return false;
@@ -68,7 +70,12 @@ begin
   perform set_config('ops.retrying', 'on', true);
   update ops_mission_steps as step
   set
-    status = case when step.mission_id is null then 'queued' else 'waiting' end,
+    status = case
+      when step.mission_id is null and step.hold is null and not ops_must_be_held(step) then 'queued'
+      else 'waiting'
+    end,
+    hold = case when step.mission_id is null and ops_must_be_held(step) then 'approval' else step.hold end,
+    held_at = case when step.mission_id is null or step.hold is not null then ops_now() end,
     attempt = 0,
     crashes = 0,
     run_at = ops_now(),
@@ -79,7 +86,7 @@ begin
     ended_by = null,
     failure_reason = null,
     result = null,
-    simulated = false
+    simulated = coalesce((select mission.simulated from ops_missions as mission where mission.id = step.mission_id), false)
   where step.id = step_id
     or (step.mission_id = found_step.mission_id and step.status = 'cancelled' and step.ended_by = step_id);
   perform set_config('ops.retrying', '', true);
@@ -119,22 +126,23 @@ language plpgsql
 set search_path = public, pg_temp
 as $$
 declare
-  found_status text;
+  found_mission ops_missions;
   moved integer;
 begin
-  select mission.status
-  into found_status
+  select *
+  into found_mission
   from ops_missions as mission
   where mission.id = ops_retry_mission.mission_id
   for no key update;
   if not found then
     perform ops_unknown('mission', ops_retry_mission.mission_id);
   end if;
-  if found_status in ('failed', 'cancelled') then
+  if found_mission.status in ('failed', 'cancelled') then
     perform set_config('ops.retrying', 'on', true);
     update ops_mission_steps as step
     set
       status = 'waiting',
+      held_at = case when step.hold is not null then ops_now() end,
       attempt = 0,
       crashes = 0,
       run_at = ops_now(),
@@ -145,7 +153,7 @@ begin
       ended_by = null,
       failure_reason = null,
       result = null,
-      simulated = false
+      simulated = found_mission.simulated
     where step.mission_id = ops_retry_mission.mission_id
       and step.status in ('failed', 'cancelled');
     perform set_config('ops.retrying', '', true);
@@ -258,6 +266,7 @@ begin
     when 'mission' then return ops_cancel_mission(id);
     when 'roundtable' then return ops_cancel_roundtable(id);
     when 'initiative' then return ops_cancel_initiative(id);
+    when 'proposal' then return ops_cancel_proposal(id);
     else perform ops_unknown(what, id);
   end case;
   return false;
@@ -292,15 +301,7 @@ begin
     claim_token = null,
     failure_reason = reason
   where step.id = step_id;
-  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata)
-  values (
-    'step_cancelled',
-    found_step.agent_id,
-    found_step.kind,
-    left(reason, 4000),
-    array['step', found_step.kind],
-    jsonb_build_object('step_id', step_id, 'mission_id', found_step.mission_id)
-  );
+  perform ops_tell_of_step('step_cancelled', found_step, reason);
   if found_step.status = 'running' then
     perform pg_notify('ops_control', 'cancel:step:' || step_id);
   end if;
@@ -360,13 +361,15 @@ begin
   update ops_missions as mission
   set status = 'cancelled', completed_at = ops_now(), failure_reason = reason
   where mission.id = ops_cancel_mission.mission_id;
-  insert into ops_agent_events (kind, title, summary, tags, metadata)
+  insert into ops_agent_events (kind, title, summary, tags, metadata, root_id, depth)
   values (
     'mission_cancelled',
     found_mission.title,
     left(reason, 4000),
     array['mission'],
-    jsonb_build_object('mission_id', found_mission.id)
+    jsonb_build_object('mission_id', found_mission.id),
+    found_mission.root_id,
+    found_mission.depth
   );
   return true;
 end

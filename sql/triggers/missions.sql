@@ -12,6 +12,18 @@ create or replace trigger ops_mission_steps_place
   when (new.mission_id is not null)
   execute function ops_place_step();
 
+create or replace trigger ops_mission_steps_single_held
+  before insert on ops_mission_steps
+  for each row
+  when (new.mission_id is null)
+  execute function ops_single_step_is_held();
+
+create or replace trigger ops_mission_steps_single_told
+  after insert on ops_mission_steps
+  for each row
+  when (new.mission_id is null and new.hold is not null)
+  execute function ops_single_step_was_held();
+
 create or replace trigger ops_mission_steps_states
   before update of status on ops_mission_steps
   for each row
