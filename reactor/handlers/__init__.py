@@ -7,7 +7,9 @@ cancelled at any of its checkpoints, and knows nothing of claims, fences and ret
 `kinds` names what a mission step can be, ours and the user's own. `steps` does one: it fills in the templates
 of the payload, checks it against the kind's schema, finds out whose work it is, runs the kind, and turns what came
 back, or went wrong, into an outcome. `thinking` holds the kinds that ask an LLM, `prompts` what they ask and
-`shapes` what must come back; `noop` is the kind that does nothing. `context` is what all of them share.
+`shapes` what must come back; `noop` is the kind that does nothing. `initiative` asks an agent for an idea of its own,
+`ideas` is what it is asked; what an agent remembers gets into a mission or an initiative by one roll
+each. `context` is what all of them share.
 
 The path of a step that needs none of this (no agent, no payload, no schema) asks the database nothing.
 """

@@ -1,5 +1,6 @@
 """What work teaches: missions that end, figures that stand out, people who say no."""
 
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -276,3 +277,23 @@ def test_a_persons_no_is_a_lesson_of_the_proposer(sql: Session) -> None:
     assert (agent, type) == ("quill", "lesson")
     assert "nobody reads poems here" in content
     assert value(sql, "select trust from ops_agent_memory") == "human"
+
+
+def test_the_first_real_call_starts_the_relationships_again_and_no_later_one_does(sql: Session) -> None:
+    pair = (
+        "select affinity, total_interactions, drift_log from ops_agent_relationships"
+        " where agent_a = 'minion' and agent_b = 'sage'"
+    )
+    begun = sql.execute(pair).fetchone()
+    with sql.transaction():
+        sql.execute("set local ops.simulated = 'on'")
+        sql.execute("select ops_apply_drift('sage', 'minion', -0.03, 'made up', 'roundtable:1')")
+    assert sql.execute(pair).fetchone() != begun
+    assert value(sql, "select ops_note_real_call()") is True
+    assert sql.execute(pair).fetchone() == begun
+    assert (
+        value(sql, "select ops_apply_drift('sage', 'minion', -0.03, 'for real', 'roundtable:1')::float8")
+        == 0.77
+    )
+    assert value(sql, "select ops_note_real_call()") is False
+    assert (sql.execute(pair).fetchone() or (None,))[0] == Decimal("0.770")

@@ -1,0 +1,44 @@
+"""Every policy is documented, has a shape its default fits, and is read by somebody."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+Session = psycopg.Connection[tuple[Any, ...]]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Key and where it is read. A new policy gets its line here.
+READERS = {
+    "approval_expiry": "sql/functions/proposals.sql",
+    "auto_approve": "sql/functions/proposals.sql",
+    "company": "reactor/handlers/context.py",
+    "hold_step_kinds": "sql/functions/holds.sql",
+    "initiative_limits": "sql/views/agents.sql",
+    "llm_limits": "reactor/handlers/context.py",
+    "memory_influence": "sql/functions/memory.sql",
+    "mission_limits": "sql/functions/proposals.sql",
+    "proposal_limits": "sql/functions/proposals.sql",
+    "roundtable_policy": "sql/functions/conversations.sql",
+    "step_gates": "sql/functions/proposals.sql",
+}
+
+
+def policies(sql: Session) -> list[tuple[Any, ...]]:
+    return sql.execute(
+        "select key, description, shape, ops_shape_problem(value, shape, key) from ops_policy order by key"
+    ).fetchall()
+
+
+def test_every_policy_is_documented_and_its_default_has_its_shape(sql: Session) -> None:
+    for key, description, shape, problem in policies(sql):
+        assert description.strip(), key
+        assert shape, key
+        assert problem is None, problem
+
+
+def test_every_policy_is_read_somewhere(sql: Session) -> None:
+    for key, *_ in policies(sql):
+        assert key in READERS, f"{key} has no line among the readers"
+        assert key in (ROOT / READERS[key]).read_text(encoding="utf-8"), f"{READERS[key]} does not read {key}"
