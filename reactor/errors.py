@@ -135,3 +135,16 @@ class LLMReplyRefused(ReactorError):
     """The model declined, or its answer had not the shape asked for; another attempt may differ."""
 
     transient = True
+
+
+class AnswerMisshapen(LLMReplyRefused):
+    """Twice the answer had not the shape asked for; ``raw`` is the last one, as it came, ``simulated`` whose it was."""
+
+    def __init__(self, message: str, raw: str, *, simulated: bool) -> None:
+        super().__init__(message)
+        self.raw = raw
+        self.simulated = simulated
+
+
+class ConversationRefused(UsageError):
+    """A conversation that cannot be held as it was asked for; the message says who or what is in the way."""

@@ -26,6 +26,7 @@ from reactor.handlers.initiative import InitiativeWork
 from reactor.handlers.kinds import KindRegistry, load_modules
 from reactor.handlers.mission import MissionWork
 from reactor.handlers.noop import NOOP
+from reactor.handlers.roundtable import RoundtableWork
 from reactor.handlers.steps import StepRunner
 from reactor.handlers.thinking import house_kinds
 from reactor.llm.gateway import Gateway
@@ -173,6 +174,7 @@ def _queues(
     context = Context(pool, gateway, registry, roster, settings.agent_id)
     works: dict[Queue, Work] = {
         Queue.MISSION: MissionWork(registry, StepRunner(context)),
+        Queue.ROUNDTABLE: RoundtableWork(context),
         Queue.INITIATIVE: InitiativeWork(context),
     }
     return {

@@ -9,6 +9,7 @@ import trio
 from pydantic import BaseModel, ValidationError
 
 from reactor.errors import (
+    AnswerMisshapen,
     CallsPaused,
     DatabaseError,
     LLMReplyRefused,
@@ -123,7 +124,7 @@ class Gateway:
     async def structured(self, request: LLMRequest, shape: type[S]) -> tuple[S, LLMReply]:
         """The answer as a ``shape``, and the reply it was in. An answer of another shape is asked to be mended, once.
 
-        Raises: as `complete`; LLMReplyRefused also when the second answer has not the shape either.
+        Raises: as `complete`; AnswerMisshapen: the second answer has not the shape either.
         """
         schema = shape.model_json_schema()
         reply = await self._call(request, schema)
@@ -142,7 +143,8 @@ class Gateway:
         try:
             return _parsed(reply, shape), reply
         except _WrongShapeError as wrong:
-            raise LLMReplyRefused(f"the answer has not the shape of {shape.__name__}: {wrong}") from None
+            problem = f"the answer has not the shape of {shape.__name__}: {wrong}"
+            raise AnswerMisshapen(problem, reply.text, simulated=reply.simulated) from None
 
     async def _call(self, request: LLMRequest, schema: Mapping[str, Any] | None) -> LLMReply:
         limits = self._limits()

@@ -28,7 +28,8 @@ returning
   talk.simulated,
   talk.format,
   talk.topic,
-  talk.participants;
+  talk.participants,
+  talk.claim_token;
 
 -- name: next_due
 -- Seconds until the next row this reactor may take is due; 0 or less when one is due already, null when there is none.
@@ -79,7 +80,7 @@ told as (
     'roundtable_succeeded',
     done.agent_id,
     done.title,
-    array['roundtable'],
+    array['roundtable', done.title],
     jsonb_build_object('roundtable_id', done.id)
   from done
 )
@@ -132,7 +133,7 @@ told as (
     settled.agent_id,
     settled.title,
     left(settled.reason, 4000),
-    array['roundtable'],
+    array['roundtable', settled.title],
     jsonb_build_object('roundtable_id', settled.id, 'attempt', settled.attempt)
   from settled
   where settled.status <> 'queued' or settled.attempts = 0

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 
 class ClaimedStep(NamedTuple):
@@ -21,7 +22,7 @@ class ClaimedStep(NamedTuple):
 
 
 class ClaimedRoundtable(NamedTuple):
-    """A conversation; None or no participants: format and hour choose."""
+    """A conversation; None or no participants: format and hour choose. ``token``: what its turns are written under."""
 
     id: int
     priority: int
@@ -32,6 +33,7 @@ class ClaimedRoundtable(NamedTuple):
     format: str
     topic: str | None
     participants: list[str] | None
+    token: UUID
 
     @property
     def kind(self) -> str:
