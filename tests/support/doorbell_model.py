@@ -184,6 +184,9 @@ class Walk:
                 )
             case "ask":
                 yield self._ask(state, i)
+            case "sleep" if (one.rung or one.passed) and one.bell:
+                looks = one._replace(at="armed", rung=False, passed=False, timer=False)
+                yield f"reactor {i} wakes and looks, the bell in its hand", True, put(state, i, looks)
             case "sleep" if one.rung or one.passed:
                 yield f"reactor {i} wakes", True, self._start_over(state, i)
 
