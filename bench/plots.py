@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from bench.figures import OURS, Figure, Run
+from bench.figures import OURS, Figure, Run, shown
 
 OUR_COLOUR, OTHERS = "#c2410c", "#94a3b8"
 
@@ -53,16 +53,18 @@ def _panel(axis: Any, title: str, values: list[Figure], limits: list[Figure]) ->
     names = [figure.who for figure in values]
     colours = [OUR_COLOUR if figure.who in (OURS, "the doorbell") else OTHERS for figure in values]
     bars = axis.barh(names, [figure.value for figure in values], color=colours, height=0.7)
-    if limits:
-        for bar, figure, limit in zip(bars, values, limits, strict=True):
-            middle = bar.get_y() + bar.get_height() / 2
-            axis.plot([figure.value, limit.value], [middle, middle], color="#334155", linewidth=1, marker="|")
-    axis.bar_label(
-        bars,
-        labels=[
-            f" {figure.value:,.4g}" if figure.value < 100 else f" {figure.value:,.0f}" for figure in values
-        ],
-    )
+    ends = [limit.value for limit in limits] or [figure.value for figure in values]
+    for bar, figure, end in zip(bars, values, ends, strict=True):
+        middle = bar.get_y() + bar.get_height() / 2
+        if limits:
+            axis.plot([figure.value, end], [middle, middle], color="#334155", linewidth=1, marker="|")
+        axis.annotate(
+            shown(figure.value),
+            (end, middle),
+            xytext=(4, 0),
+            textcoords="offset points",
+            verticalalignment="center",
+        )
     axis.set_title(title, loc="left", fontsize=9)
     axis.invert_yaxis()
     axis.margins(x=0.15)

@@ -1,6 +1,7 @@
 """The document: what was measured, as tables and plots, with how to repeat it and where others are better."""
 
 import importlib
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from bench.figures import OURS, Figure, Run, shown
 HEAD = """\
 # Performance
 
-Written by `python -m bench --report docs/performance.md`; every number below comes from a run, none from memory.
+Written by `python -m bench --report docs/performance.md`; every number below was measured, none typed in.
 
 Machine: {machine}. Absolute times are for orientation only, and the machine was not ours alone; bars are ratios inside one
 run wherever that is possible. All contestants of a run use the same server and take turns, round by round; a value is the
@@ -39,6 +40,7 @@ python -m bench --report docs/performance.md --from memory.json --from pg15.json
 Leave the machine alone meanwhile. A row of the table is one figure; `--json` has the value of every round.
 """
 
+WIDTH = 120
 SETTINGS_SHOWN = (
     "fsync",
     "synchronous_commit",
@@ -68,14 +70,29 @@ def write(path: Path, runs: Sequence[Run]) -> None:
     parts = [_head(runs[0]), _bars(runs), *(_plots(path, run) for run in runs[:1])]
     parts += [_bench(runs, bench) for bench in dict.fromkeys(name for run in runs for name in run.benches())]
     parts += [_others(runs), _missing(runs), REPEAT]
-    path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    path.write_text("\n".join(_filled(part) for part in parts if part), encoding="utf-8")
+
+
+def _filled(part: str) -> str:
+    """The part with its paragraphs broken into lines of equal length; tables, lists and code as they are."""
+    code = False
+    lines: list[str] = []
+    for block in part.split("\n\n"):
+        code ^= block.count("```") % 2 == 1
+        plain = not code and "```" not in block and not block.lstrip().startswith(("|", "#", "*", "!"))
+        lines.append(
+            textwrap.fill(block, WIDTH, break_long_words=False, break_on_hyphens=False) if plain else block
+        )
+    return "\n\n".join(lines) + ("\n" if part.endswith("\n") else "")
 
 
 def _head(run: Run) -> str:
     settings = ", ".join(
         f"`{name} = {run.settings[name]}`" for name in SETTINGS_SHOWN if name in run.settings
     )
-    versions = [f"{name} {version}" for name, version in run.versions.items()]
+    versions = [
+        f"{name} {version}" for name, version in run.versions.items() if ", " not in name
+    ]  # once each
     return HEAD.format(
         machine=run.machine,
         settings=settings,
