@@ -52,9 +52,22 @@ language plpgsql
 security definer
 set search_path = public, pg_temp
 as $$
+declare
+  held boolean;
 begin
+  -- ops_must_be_held in one query: every single step passes here, and a call costs more than the look.
+  select new.hold is not null or rule.kinds ? new.kind or (rule.kinds ? 'external' and coalesce(known.external, false))
+  into held
+  from (
+    select coalesce(
+      (select policy.value from ops_policy as policy where policy.key = 'hold_step_kinds' and jsonb_typeof(policy.value) = 'array'),
+      '["webhook", "external"]'
+    ) as kinds
+  ) as rule
+  left join ops_step_kinds as known
+    on known.kind = new.kind;
   new.released_at := null;
-  if new.status = 'queued' and (new.hold is not null or ops_must_be_held(new)) then
+  if held and new.status = 'queued' then
     new.status := 'waiting';
     new.hold := 'approval';
     new.held_at := ops_now();
