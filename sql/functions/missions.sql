@@ -21,6 +21,7 @@ begin
       bool_or(step.status = 'failed') as failed,
       bool_or(step.status = 'cancelled') as cancelled,
       bool_or(step.status in ('waiting', 'queued', 'running')) as unfinished,
+      bool_or(step.status in ('queued', 'running')) as begun,
       min(step.started_at) as started_at
     from (select distinct unnest(mission_ids) as id) as mission
     join ops_mission_steps as step on step.mission_id = mission.id
@@ -95,7 +96,8 @@ begin
   stopped as (
     select pg_notify('ops_control', 'cancel:step:' || rest.id)
     from rest
-    where rest.status = 'running'
+    -- One that was queued may have been claimed since this statement's snapshot.
+    where rest.status <> 'waiting'
   ),
   rule as materialized (
     select ops_held_kinds() as kinds
@@ -128,6 +130,8 @@ begin
         ) as held
     ) as judged
     where state.unfinished
+      -- One that comes back for another attempt goes before a step put in front of it meanwhile: never two at once.
+      and not state.begun
       and not state.failed
       and not state.cancelled
       and step.id = head.id
