@@ -182,6 +182,7 @@ class Dispatcher:
         if not all_there_is:
             return Found.PERHAPS_MORE
         if rows:
+            await trio.lowlevel.checkpoint()  # the handlers begin before the next question is asked
             return Found.THE_LAST
         if self._via is Via.BELL:  # nothing since: what rang is not for us, perhaps for nobody
             self._via = None

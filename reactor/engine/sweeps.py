@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 BEAT_S = 5.0
 ANSWER_WITHIN_S = 4.0
+RING_MAY_TAKE_S = 0.25
 TRUST_PEERS_ARE_DEAD_AFTER_S = 10.0  # with a connection again: after a server restart everybody looks dead
 
 
@@ -82,8 +83,13 @@ class Sweeper:
                     beat = await self._ask(conn, due_now)
         for queue in due_now:
             self._next[queue] = now + self._every_s[queue]
-            if beat.due[queue]:
-                self._lines[queue].wake.ring(Via.SWEEP)
+        found = [queue for queue in due_now if beat.due[queue]]
+        if found and listening is not None:
+            await trio.sleep(
+                RING_MAY_TAKE_S
+            )  # what was committed just now has its ring on the way, behind our answer
+        for queue in found:
+            self._lines[queue].wake.ring(Via.SWEEP)
         if beat.strangers:
             await self._strangers()
         await self._drop_rows_no_longer_ours()
