@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Give work": {
         "enqueue": Entry("work", "enqueue", "a step, a mission, a roundtable or an initiative"),
+        "propose": Entry("proposals", "propose", "put work before the gates"),
         "retry": Entry("work", "retry", "bring failed or cancelled work back"),
         "cancel": Entry("work", "cancel", "call work off, running or not"),
     },
@@ -39,10 +40,17 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "status": Entry("look", "status", "queues, reactors, breakers, what failed"),
         "events": Entry("look", "events", "what happened, and with --follow what happens"),
         "show": Entry("look", "show", "one thing whole"),
+        "proposals": Entry("proposals", "proposals", "what waits for a yes, and what was decided"),
+        "missions": Entry("proposals", "missions", "the missions under way"),
         "workers": Entry("look", "workers", "the reactors that run or ran"),
         "agents": Entry("people", "agents", "who works here; add, edit, on, off"),
         "memories": Entry("people", "memories", "what an agent remembers"),
         "relationships": Entry("look", "relationships", "who likes whom, and how much"),
+    },
+    "Decide": {
+        "approve": Entry("proposals", "approve", "say yes to a proposal"),
+        "reject": Entry("proposals", "reject", "say no to a proposal or a held step, and why"),
+        "release": Entry("proposals", "release", "let a held step go"),
     },
     "Steer": {
         "pause": Entry("control", "pause", "stop taking work, in all queues or one"),

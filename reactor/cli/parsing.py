@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from reactor.errors import UsageError
-from reactor.model.queues import Queue, What
+from reactor.model.queues import Queue, Thing, What
 
 LARGEST_INPUT = 2 * 1024 * 1024  # characters; a payload over 1 MiB is refused by the database anyway
 _EXAMPLES = {"object": '{"topic": "weekend engagement"}', "array": '[{"kind": "research", "payload": {}}]'}
@@ -83,6 +83,19 @@ class WhatType(click.Choice[str]):
         """The word the database uses."""
         word = "roundtable" if value == "conversation" else value
         chosen: What = super().convert(word, param, ctx)  # type: ignore[assignment]
+        return chosen
+
+
+class ThingType(click.Choice[str]):
+    """As WhatType, and proposal."""
+
+    def __init__(self) -> None:
+        super().__init__(["step", "mission", "roundtable", "initiative", "proposal"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Thing:
+        """The word the database uses."""
+        word = "roundtable" if value == "conversation" else value
+        chosen: Thing = super().convert(word, param, ctx)  # type: ignore[assignment]
         return chosen
 
 

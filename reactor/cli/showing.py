@@ -19,34 +19,44 @@ from reactor.cli.output import (
     table,
     when,
 )
-from reactor.cli.parsing import IDENTIFIER, WhatType
+from reactor.cli.parsing import IDENTIFIER, ThingType
+from reactor.cli.proposals import request_of, show_proposal
 from reactor.cli.runtime import ask
 from reactor.errors import ReactorError
-from reactor.model.queues import What
+from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import events as event_store
 from reactor.store import show as things
 from reactor.store.events import Event
 
 Row = things.StepRow | things.MissionRow | things.RoundtableRow | things.InitiativeRow
-Whole = tuple[Row, list[things.StepRow], list[Event], datetime]
+Whole = tuple[Row, list[things.StepRow], Any, list[Event], datetime]
 
 
 @click.command(short_help="one thing whole")
-@click.argument("what", type=WhatType())
+@click.argument("what", type=ThingType())
 @click.argument("id", type=IDENTIFIER)
 @json_option
-def show(what: What, id: int, as_json: bool) -> None:
-    """Show WHAT (step, mission, roundtable, initiative) number ID whole: its steps, results, and what happened."""
+def show(what: Thing, id: int, as_json: bool) -> None:
+    """Show WHAT (step, mission, roundtable, initiative, proposal) number ID whole: its steps, results, and what happened.
+
+    Of a held step it shows the request as it would be sent.
+    """
+    if what == "proposal":
+        show_proposal(id, as_json)
+        return
+    thing = what
 
     async def look(conn: Connection) -> Whole:
-        return await _whole(conn, what, id)
+        return await _whole(conn, thing, id)
 
-    row, steps, events, now = ask("show", look)
+    row, steps, request, events, now = ask("show", look)
     if as_json:
         answer = {"what": what, **row._asdict(), "events": [event._asdict() for event in events]}
         if what == "mission":
             answer["steps"] = [step._asdict() for step in steps]
+        if request is not None:
+            answer["request"] = request
         answer_json(answer)
         return
     heading(f"{what} {id}")
@@ -55,6 +65,7 @@ def show(what: What, id: int, as_json: bool) -> None:
         _print_steps(steps, now)
     else:
         _print_document("payload", getattr(row, "payload", None))
+        _print_document("the request as it would be sent", request)
         _print_document("result", getattr(row, "result", None))
     if events:
         say()
@@ -74,7 +85,8 @@ async def _whole(conn: Connection, what: What, id: int) -> Whole:
     if row is None:
         raise ReactorError(f"there is no {what} {id}")
     steps = await things.steps_of_mission(conn, id) if what == "mission" else []
-    return row, steps, await event_store.about(conn, f"{what}_id", id), await things.now(conn)
+    request = await request_of(conn, row) if isinstance(row, things.StepRow) else None
+    return row, steps, request, await event_store.about(conn, f"{what}_id", id), await things.now(conn)
 
 
 def _facts(row: Row, now: datetime) -> list[tuple[str, object]]:

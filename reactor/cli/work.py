@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 import click
 
 from reactor.cli.output import say
-from reactor.cli.parsing import IDENTIFIER, PRIORITY, Span, WhatType, json_text, refuse_unknown
+from reactor.cli.parsing import IDENTIFIER, PRIORITY, Span, ThingType, WhatType, json_text, refuse_unknown
 from reactor.cli.runtime import ask
 from reactor.cli.waiting import follow
 from reactor.errors import UsageError
 from reactor.model.formats import FORMATS
-from reactor.model.queues import What
+from reactor.model.queues import Thing, What
 from reactor.pg import Connection
-from reactor.store import agents, control, kinds, show
+from reactor.store import agents, control, kinds, proposals, show
 from reactor.store import enqueue as entrance
 
 wait_option = click.option(
@@ -208,12 +208,13 @@ def _retry_failed(since_s: float) -> int:
 
 
 @click.command(short_help="call work off")
-@click.argument("what", type=WhatType())
+@click.argument("what", type=ThingType())
 @click.argument("id", type=IDENTIFIER)
-def cancel(what: What, id: int) -> int:
-    """Call WHAT (step, mission, roundtable, initiative) number ID off, also when it runs: its handler is stopped.
+def cancel(what: Thing, id: int) -> int:
+    """Call WHAT (step, mission, roundtable, initiative, proposal) number ID off, also when it runs: its handler is
+    stopped.
 
-    A cancelled step cancels the rest of its mission.
+    A cancelled step cancels the rest of its mission; a cancelled proposal is a rejected one.
     """
 
     async def off(conn: Connection) -> tuple[bool, str]:
@@ -222,9 +223,12 @@ def cancel(what: What, id: int) -> int:
 
     changed, status = ask("cancel", off)
     say(f"{what} {id} is {status}" + ("" if changed else ": nothing to cancel"))
-    return 0 if status == "cancelled" else 1
+    return 0 if status == ("rejected" if what == "proposal" else "cancelled") else 1
 
 
-async def _status(conn: Connection, what: What, id: int) -> str:
+async def _status(conn: Connection, what: Thing, id: int) -> str:
+    if what == "proposal":
+        proposal = await proposals.proposal(conn, id)
+        return proposal.status if proposal else "gone"
     found = await show.state(conn, what, id)
     return found.status if found else "gone"

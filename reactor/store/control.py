@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from reactor.model.queues import What
+from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store.named import statements
 
@@ -25,7 +25,7 @@ async def retry(conn: Connection, what: What, id: int) -> bool:
     return bool(await conn.fetch_value(_SQL["retry"], {"what": what, "id": id}))
 
 
-async def cancel(conn: Connection, what: What, id: int) -> bool:
+async def cancel(conn: Connection, what: Thing, id: int) -> bool:
     """True when the row is called off, False when it had ended. Raises OpsError: unknown id."""
     return bool(await conn.fetch_value(_SQL["cancel"], {"what": what, "id": id}))
 

@@ -117,9 +117,11 @@ def test_a_decision_is_taken_once(sql: Session, database: str) -> None:
             try:
                 session.execute(statement.encode(), (step,))
             except psycopg.Error as refusal:
-                assert refusal.sqlstate == "OP009"
-                return False
-            return True
+                state = refusal.sqlstate
+            else:
+                return True
+            assert state == "OP009"
+            return False
 
         return deed
 

@@ -289,9 +289,11 @@ def test_approval_and_rejection_at_once_leave_one_decision(database: str, sql: S
             try:
                 session.execute(statement.encode(), (told.id,))
             except psycopg.Error as refusal:
-                assert refusal.sqlstate == "OP009"
-                return False
-            return True
+                state = refusal.sqlstate
+            else:
+                return True
+            assert state == "OP009"
+            return False
 
         return deed
 
