@@ -32,9 +32,12 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Give work": {
         "enqueue": Entry("work", "enqueue", "a step, a mission, a roundtable or an initiative"),
+        "ask": Entry("talk", "ask", "put a question to an agent, or to the room"),
+        "say": Entry("talk", "say_command", "take a turn in a conversation"),
         "propose": Entry("proposals", "propose", "put work before the gates"),
         "retry": Entry("work", "retry", "bring failed or cancelled work back"),
         "cancel": Entry("work", "cancel", "call work off, running or not"),
+        "redistill": Entry("talk", "redistill", "ask again what a conversation came to"),
     },
     "Look": {
         "status": Entry("look", "status", "queues, reactors, breakers, what failed"),

@@ -22,6 +22,7 @@ from reactor.cli.output import (
 from reactor.cli.parsing import IDENTIFIER, ThingType
 from reactor.cli.proposals import request_of, show_proposal
 from reactor.cli.runtime import ask
+from reactor.cli.talk import Replay
 from reactor.errors import ReactorError
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
@@ -30,7 +31,7 @@ from reactor.store import show as things
 from reactor.store.events import Event
 
 Row = things.StepRow | things.MissionRow | things.RoundtableRow | things.InitiativeRow
-Whole = tuple[Row, list[things.StepRow], Any, list[Event], datetime]
+Whole = tuple[Row, list[things.StepRow], Replay | None, Any, list[Event], datetime]
 
 
 @click.command(short_help="one thing whole")
@@ -40,7 +41,7 @@ Whole = tuple[Row, list[things.StepRow], Any, list[Event], datetime]
 def show(what: Thing, id: int, as_json: bool) -> None:
     """Show WHAT (step, mission, roundtable, initiative, proposal) number ID whole: its steps, results, and what happened.
 
-    Of a held step it shows the request as it would be sent.
+    A roundtable is told turn by turn; of a held step, the request as it would be sent.
     """
     if what == "proposal":
         show_proposal(id, as_json)
@@ -50,11 +51,13 @@ def show(what: Thing, id: int, as_json: bool) -> None:
     async def look(conn: Connection) -> Whole:
         return await _whole(conn, thing, id)
 
-    row, steps, request, events, now = ask("show", look)
+    row, steps, talk, request, events, now = ask("show", look)
     if as_json:
         answer = {"what": what, **row._asdict(), "events": [event._asdict() for event in events]}
         if what == "mission":
             answer["steps"] = [step._asdict() for step in steps]
+        if talk is not None:
+            answer.update(talk.as_json())
         if request is not None:
             answer["request"] = request
         answer_json(answer)
@@ -64,6 +67,8 @@ def show(what: Thing, id: int, as_json: bool) -> None:
     if what == "mission":
         _print_steps(steps, now)
     else:
+        if talk is not None:
+            talk.show()
         _print_document("payload", getattr(row, "payload", None))
         _print_document("the request as it would be sent", request)
         _print_document("result", getattr(row, "result", None))
@@ -85,8 +90,9 @@ async def _whole(conn: Connection, what: What, id: int) -> Whole:
     if row is None:
         raise ReactorError(f"there is no {what} {id}")
     steps = await things.steps_of_mission(conn, id) if what == "mission" else []
+    talk = await Replay.of(conn, id) if what == "roundtable" else None
     request = await request_of(conn, row) if isinstance(row, things.StepRow) else None
-    return row, steps, request, await event_store.about(conn, f"{what}_id", id), await things.now(conn)
+    return row, steps, talk, request, await event_store.about(conn, f"{what}_id", id), await things.now(conn)
 
 
 def _facts(row: Row, now: datetime) -> list[tuple[str, object]]:

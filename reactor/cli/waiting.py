@@ -1,6 +1,7 @@
 """Following one piece of work to its end."""
 
 import sys
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -17,8 +18,18 @@ LONGEST_GAP_S = 0.5
 CHECK_FLEET_EVERY_S = 5.0
 
 
-async def follow(conn: Connection, what: What, id: int, *, timeout_s: float) -> int:
+async def follow(
+    conn: Connection,
+    what: What,
+    id: int,
+    *,
+    timeout_s: float,
+    look: Callable[[], Awaitable[None]] | None = None,
+    tell: Callable[[object], None] | None = None,
+) -> int:
     """Wait until the thing has ended and print its result; returns the exit code, 0 when it succeeded.
+
+    ``look`` is called at every look, the last one included; ``tell`` is given the result instead of stdout.
 
     Without a live reactor that would take it, or once ``timeout_s`` is over, it stays queued and one line says so.
     """
@@ -30,8 +41,10 @@ async def follow(conn: Connection, what: What, id: int, *, timeout_s: float) -> 
         if found is None:
             complain(f"{what} {id} was deleted")
             return 1
+        if look is not None:
+            await look()
         if found.status in TERMINAL:
-            return _report(what, id, found)
+            return _report(what, id, found, tell or print_result)
         waited_s = trio.current_time() - began
         if waited_s - looked_at_fleet >= CHECK_FLEET_EVERY_S:
             looked_at_fleet = waited_s
@@ -49,9 +62,9 @@ async def follow(conn: Connection, what: What, id: int, *, timeout_s: float) -> 
         gap_s = min(gap_s * 1.5, LONGEST_GAP_S)
 
 
-def _report(what: What, id: int, found: show.State) -> int:
+def _report(what: What, id: int, found: show.State, tell: Callable[[object], None]) -> int:
     if found.status == "succeeded":
-        print_result(found.result)
+        tell(found.result)
         return 0
     complain(f"{what} {id} {found.status}: {found.failure_reason or 'no reason given'}")
     return 1

@@ -174,6 +174,10 @@ select ops_land_distillate(%(id)s, %(token)s, %(distillate)s::jsonb, %(simulated
 -- The words that could not be read are kept; false when the row does not run under %(token)s any more.
 select ops_keep_raw_distillate(%(id)s, %(token)s, %(raw)s, %(problem)s, %(simulated)s);
 
+-- name: say
+-- A person's turn.
+select ops_say(%(id)s, %(text)s);
+
 -- name: redistill
 -- The row that distils the conversation again.
 select ops_redistill(%(id)s);

@@ -167,6 +167,12 @@ async def keep_raw(
     )
 
 
+async def say(conn: Connection, id: int, text: str) -> int:
+    """A person takes the next turn; returns its number. Raises OpsError OP001, OP004, OP006."""
+    taken: int = await conn.fetch_value(_SQL["say"], {"id": id, "text": text})
+    return taken
+
+
 async def redistill(conn: Connection, id: int) -> int:
     """The queue row that distils the conversation again. Raises OpsError OP001, OP008, OP009."""
     row: int = await conn.fetch_value(_SQL["redistill"], {"id": id})

@@ -112,7 +112,7 @@ def turns(sql: Sql, id: int) -> list[tuple[int, str, str]]:
     return sql.execute(
         "select turn, speaker, dialogue from ops_roundtable_turns where conversation_id = %s order by turn",
         (id,),
-    ).fetchall()  # type: ignore[return-value]
+    ).fetchall()
 
 
 def one(sql: Sql, query: str, *values: Any) -> Any:
