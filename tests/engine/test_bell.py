@@ -94,6 +94,10 @@ async def _leader_gets_busy_by_itself(sql: Session, leader: Reactor, follower: R
         await settled(leader, follower)
     assert holds(leader)
     await until_status(sql, taken, "running")
+    its_pid = leader.lines[Queue.MISSION].bell.own_pid()
+    await until(
+        lambda: its_pid not in (scalar(sql, HOLDERS) or ()), within_s=1.0
+    )  # it claims first, then lets go
 
 
 async def test_a_bell_whose_connection_breaks_is_taken_again_at_once(database: str, sql: Session) -> None:
