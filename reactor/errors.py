@@ -148,3 +148,17 @@ class AnswerMisshapen(LLMReplyRefused):
 
 class ConversationRefused(UsageError):
     """A conversation that cannot be held as it was asked for; the message says who or what is in the way."""
+
+
+class AddressRefused(ReactorError):
+    """A URL leads where requests of ours do not go; the message says why."""
+
+
+class RequestFailed(ReactorError):
+    """Another server could not be reached, broke off, or was too slow; the same again may work."""
+
+    transient = True
+
+
+class ReplyRefused(ReactorError):
+    """What another server answered is not taken: too large, of the wrong kind, or a redirect too many."""

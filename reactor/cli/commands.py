@@ -59,6 +59,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "pause": Entry("control", "pause", "stop taking work, in all queues or one"),
         "resume": Entry("control", "resume", "take work again"),
         "policy": Entry("control", "policy", "read or change a policy"),
+        "notify": Entry("notify", "notify", "who is told what; --test tries it"),
         "breaker": Entry("control", "breaker", "the circuit breakers; reset closes one"),
     },
 }

@@ -17,6 +17,7 @@ from reactor.cli import logs
 from reactor.cli.runtime import Database, database, run
 from reactor.cli.terminal import LogWatcher, TerminalWatcher
 from reactor.engine.connections import work_pool
+from reactor.engine.digest import Digest
 from reactor.engine.plan import Plan, QueuePlan
 from reactor.engine.supervisor import Reactor, Stopped
 from reactor.engine.work import Watcher, Work
@@ -161,6 +162,8 @@ async def _reactor(
             if place.embedded is not None:
                 nursery.start_soon(place.embedded.keep_running)
             await nursery.start(reactor.run)
+            if "heartbeat" in parts:
+                nursery.start_soon(Digest(pool).run)
             yield reactor
             nursery.cancel_scope.cancel()
     finally:

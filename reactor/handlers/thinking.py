@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from reactor.handlers.crawl import crawl_kind
 from reactor.handlers.kinds import StepKind
 from reactor.handlers.noop import NOOP
+from reactor.handlers.notify import notify_kind
 from reactor.handlers.prompts import (
     DESCRIPTIONS,
     SUITS,
@@ -16,6 +18,7 @@ from reactor.handlers.prompts import (
 )
 from reactor.handlers.shapes import SHAPES, result_of
 from reactor.handlers.steps import Step
+from reactor.handlers.webhook import webhook_kind
 from reactor.llm.metering import estimate_tokens
 from reactor.llm.request import LLMRequest, Material, Message, Said
 from reactor.model.outcomes import Done
@@ -100,6 +103,9 @@ def house_kinds() -> list[StepKind]:
     """The kinds every reactor has."""
     return [
         NOOP,
+        crawl_kind(),
+        webhook_kind(),
+        notify_kind(),
         *(
             StepKind(
                 kind=kind,

@@ -10,5 +10,8 @@ values
   ('diagnose', 'Finds out why something failed and what to do.', false, 120),
   ('summarize', 'Makes something long short.', false, 120),
   ('plan', 'Turns a goal into steps.', false, 120),
+  ('crawl', 'Fetches a page of the open net and keeps its text.', false, 60),
+  ('webhook', 'Posts JSON to a URL, signed.', true, 30),
+  ('notify', 'Tells people what policy notify says; takes along all that is new of a topic.', false, 30),
   ('noop', 'Does nothing, perhaps slowly; fails when told to.', false, 300)
 on conflict on constraint ops_step_kinds_pkey do nothing;

@@ -22,6 +22,9 @@ READERS = {
     "proposal_limits": "sql/functions/proposals.sql",
     "roundtable_policy": "sql/functions/conversations.sql",
     "step_gates": "sql/functions/proposals.sql",
+    "notify": "sql/functions/notices.sql",
+    "private_hosts": "reactor/queries/outside.sql",
+    "sources": "sql/functions/proposals.sql",
 }
 
 
