@@ -36,6 +36,7 @@ class Claimer:
         self._pool = pool
         self._taker = taker
         self._places: dict[int, Place] = {}
+        self._remembers = queues.claims_from_places(queue)
         self._top_due = 0.0
         self._top_allowed = 0.0
         self._in_doubt: list[UUID] = []
@@ -103,7 +104,7 @@ class Claimer:
             raise
         self.claims += 1
         self.empty_claims += not rows
-        for row in rows:
+        for row in rows if self._remembers else ():
             place = self._places.get(row.priority)
             if place is None or (row.run_at, row.id) > (place.run_at, place.id):
                 self._places[row.priority] = Place(row.priority, row.run_at, row.id)

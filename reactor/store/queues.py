@@ -81,7 +81,7 @@ async def claim(
     """Claim up to ``limit`` due rows of ``queue``, highest priority first, then oldest.
 
     With ``places`` each priority is read from its place on, and priorities without one are left out: only a scan without
-    places proves that there is nothing. At most 32 MiB of payload come back.
+    places proves that there is nothing; a queue that `claims_from_places` denies takes none. At most 32 MiB come back.
 
     Returns: 0 to ``limit`` rows, already ``running``, attempt counted, fenced by ``token``.
     Raises: ConnectionLost: the socket died; whatever was claimed is rescued.
@@ -103,6 +103,11 @@ async def claim(
     rows = await conn.fetch_all(_SQL[queue][statement], values)
     make = _ROWS[queue]._make
     return [make(row) for row in rows]
+
+
+def claims_from_places(queue: Queue) -> bool:
+    """Whether claims of ``queue`` may be given places: only steps come in numbers that make it worth a statement."""
+    return "claim_from" in _SQL[queue]
 
 
 async def next_due(conn: Connection, queue: Queue, taker: Taker) -> float | None:

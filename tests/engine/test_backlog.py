@@ -1,0 +1,101 @@
+"""A reactor with more to do than it can: who goes first, and that nobody is forgotten."""
+
+import time
+
+import pytest
+import trio
+
+from reactor.model.outcomes import Done, Outcome
+from reactor.model.queues import Queue
+from reactor.store.claimed import ClaimedRow
+from tests.engine.support import (
+    Memory,
+    Session,
+    insert,
+    insert_into,
+    missed,
+    reactor_on,
+    scalar,
+    settled,
+    until_none_unfinished,
+    until_status,
+)
+from tests.support.waiting import until
+
+
+async def _ten_ms(row: ClaimedRow) -> Outcome:
+    await trio.sleep(0.012)  # over what counts as fast: nothing is read ahead
+    return Done()
+
+
+@pytest.mark.parametrize("queue", Queue)
+async def test_a_backlog_of_any_queue_is_worked_off(database: str, sql: Session, queue: Queue) -> None:
+    ids = [insert_into(sql, queue) for _ in range(40)]
+    memory = Memory(_ten_ms)
+    async with reactor_on(database, memory, queues=(queue,), concurrency=3, asleep=False) as reactor:
+        for id in ids:
+            await until_status(sql, id, "succeeded", queue)
+        await settled(reactor)
+    assert memory.began_ids == ids
+    assert missed(reactor) == 0
+
+
+async def test_an_urgent_row_overtakes_a_backlog_within_about_a_second(database: str, sql: Session) -> None:
+    memory = Memory(_ten_ms)
+    _backlog(sql, 1500)
+    async with reactor_on(database, memory, concurrency=4, asleep=False):
+        await until(lambda: len(memory.began_ids) > 50)
+        for _ in range(2):
+            inserted_at = time.time()
+            id = insert(sql, priority=10)
+            await until(lambda: id in memory.began_at, within_s=3.0)  # noqa: B023 - awaited within the loop
+            assert memory.began_at[id] - inserted_at < 2.0
+        assert scalar(sql, "select count(*) from ops_mission_steps where status = 'queued'") > 300
+
+
+async def test_a_row_committed_late_but_due_earlier_is_found_while_busy(database: str, sql: Session) -> None:
+    memory = Memory(_ten_ms)
+    _backlog(sql, 1500)
+    async with reactor_on(database, memory, concurrency=4, asleep=False):
+        await until(lambda: len(memory.began_ids) > 50)
+        id = insert(sql, run_at="2020-01-01")
+        await until(lambda: id in memory.began_at, within_s=3.0)
+        assert scalar(sql, "select count(*) from ops_mission_steps where status = 'queued'") > 300
+
+
+async def test_every_row_of_many_priorities_is_done_once(database: str, sql: Session) -> None:
+    sql.execute(
+        "insert into ops_mission_steps (kind, priority, run_at)"
+        " select 'noop', 1 + mod(n * 7, 10), now() - mod(n, 13) * interval '1 minute' from generate_series(1, 3000) as n"
+    )
+    memories = [Memory(), Memory()]
+    async with (
+        reactor_on(database, memories[0], concurrency=8, asleep=False),
+        reactor_on(database, memories[1], concurrency=8, asleep=False),
+    ):
+        await until_none_unfinished(sql)
+    times = memories[0].times + memories[1].times
+    assert len(times) == 3000
+    assert set(times.values()) == {1}
+
+
+async def test_full_queues_do_not_hold_each_other_up(database: str, sql: Session) -> None:
+    blocked = trio.Event()
+
+    async def deed(row: ClaimedRow) -> Outcome:
+        if row.kind == "standup":
+            await blocked.wait()
+        return Done()
+
+    async with reactor_on(database, Memory(deed), queues=tuple(Queue), concurrency=2):
+        for _ in range(10):
+            insert_into(sql, Queue.ROUNDTABLE)
+        await until_status(sql, 2, "running", Queue.ROUNDTABLE)
+        for queue in (Queue.MISSION, Queue.INITIATIVE):
+            await until_status(sql, insert_into(sql, queue), "succeeded", queue, within_s=1.0)
+        blocked.set()
+        await until_status(sql, 10, "succeeded", Queue.ROUNDTABLE)
+
+
+def _backlog(sql: Session, rows: int) -> None:
+    sql.execute("insert into ops_mission_steps (kind) select 'noop' from generate_series(1, %s)", (rows,))
