@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Run": {
         "run": Entry("run", "run_command", "the reactor itself (also with no command at all)"),
         "init": Entry("database", "init", "what the company is: asked, then written to policy company"),
+        "demo": Entry("demo", "demo_command", "the whole loop in under a minute"),
         "migrate": Entry("database", "migrate", "bring the schema to current"),
         "doctor": Entry("doctor", "doctor", "check everything; each finding says what to do"),
         "url": Entry("database", "url", "the database in use, as a URI"),
