@@ -9,7 +9,9 @@ of the payload, checks it against the kind's schema, finds out whose work it is,
 back, or went wrong, into an outcome. `thinking` holds the kinds that ask an LLM, `prompts` what they ask and
 `shapes` what must come back; `noop` is the kind that does nothing. `initiative` asks an agent for an idea of its own,
 `ideas` is what it is asked; what an agent remembers gets into a mission or an initiative by one roll
-each. `context` is what all of them share.
+each. `roundtable` holds a conversation turn by turn: `roundtable_plan` decides once who talks about what,
+`roundtable_prompts` is what they are told, `roundtable_shapes` what the conversation must come to. `context` is what
+all of them share.
 
 The path of a step that needs none of this (no agent, no payload, no schema) asks the database nothing.
 """

@@ -11,7 +11,7 @@ _SILENCE = re.compile(
 )
 _WORD = re.compile(r"\w+")
 
-ALIKE = 0.85  # share of words two lines have in common when they say the same
+ALIKE = 0.9  # share of words two lines have in common when they say the same
 FEWEST_WORDS = 4  # shorter lines ("Yes, let's.") repeat only word for word
 LOOKS_BACK = 3  # a conversation is stuck when most of its last lines were said before
 

@@ -1,5 +1,6 @@
 """What conversations come to: all of it in one transaction, once; or the words kept as they were."""
 
+import json
 from typing import Any
 
 import psycopg
@@ -8,7 +9,7 @@ import pytest
 from reactor.errors import LLMReplyRefused
 from reactor.model.outcomes import Done, Fail, GiveBack
 from tests.roundtables.conversing import EMPTY, Scripted, Sql, house_on, one, queue
-from tests.support.sessions import at_once
+from tests.support.sessions import Deed, at_once
 
 
 def learnt(agent: str, content: str, confidence: float = 0.8, **more: Any) -> dict[str, Any]:
@@ -178,6 +179,36 @@ async def test_many_who_land_the_same_at_once_land_it_once(database: str, sql: S
     assert found[0][0]["memories"] == 1
     assert one(sql, "select sum(total_interactions) from ops_agent_relationships") == 1
     assert one(sql, "select count(*) from ops_agent_memory") == 1
+
+
+async def test_conversations_of_the_same_people_land_at_once_and_none_waits_for_ever(
+    database: str, sql: Sql
+) -> None:
+    people = ["sage", "xalt", "quill", "minion"]
+    landings = []
+    async with house_on(database) as house:
+        for number in range(6):
+            id = queue(sql, "brainstorm", f"tea {number}", *people)
+            row = await house.claim()
+            sql.execute("update ops_roundtable_queue set participants = %s where id = %s", (people, id))
+            order = people[number % 4 :] + people[: number % 4]
+            whole = {
+                "summary": "s",
+                "memories": [learnt(who, f"lesson{number} of{number} {who}{number}") for who in order],
+                "drifts": [moved(who, other, 0.01) for who in order for other in order if who != other],
+                "action_items": [item(f"Look into number {number}", order[0])],
+            }
+            landings.append((id, row.token, json.dumps(whole)))
+
+    def land(number: int) -> Deed:
+        statement = "select ops_land_distillate(%s, %s, %s::jsonb, false)"
+        return lambda session: session.execute(statement, landings[number]).fetchone()
+
+    found = [answer[0] for answer in at_once(database, [land(number) for number in range(6)])]
+    assert {(landed["memories"], landed["drifts"]) for landed in found} == {(4, 6)}
+    assert one(sql, "select sum(total_interactions) from ops_agent_relationships") == 36
+    states = sorted(landed["action_items"][0]["status"] for landed in found)
+    assert states == ["accepted"] * 3 + ["left out"] * 3
 
 
 async def test_who_lost_the_row_lands_nothing(database: str, sql: Sql) -> None:
