@@ -3,30 +3,32 @@
 -- Lock order: the inbox row, the rule, the door of the proposals. What a rule leads to goes through ops_propose with the event as
 -- its cause, so its chain is bounded there; an event deeper than a chain may be leads to nothing, not even to another refusal.
 
-create or replace function ops_events_arrived()
+create or replace function ops_event_arrived()
 returns trigger
 language plpgsql
 security definer
 set search_path = public, pg_temp
 as $$
 begin
-  insert into ops_trigger_inbox (event_id, run_at, created_at)
-  select arrived.id, ops_now(), ops_now()
-  from arrived
-  join ops_trigger_watches as watch
-    on watch.event_kind = arrived.kind
-  where watch.every_tag
-    or watch.tags && arrived.tags
-  on conflict on constraint ops_trigger_inbox_pkey do nothing;
-  if found and current_setting('ops.ring', true) is distinct from 'off' then
-    perform pg_notify('ops_control', 'rules');
+  if exists (
+    select
+    from ops_trigger_watches as watch
+    where watch.event_kind = new.kind
+      and (watch.every_tag or watch.tags && new.tags)
+  ) then
+    insert into ops_trigger_inbox (event_id, run_at, created_at)
+    values (new.id, ops_now(), ops_now())
+    on conflict on constraint ops_trigger_inbox_pkey do nothing;
+    if current_setting('ops.ring', true) is distinct from 'off' then
+      perform pg_notify('ops_control', 'rules');
+    end if;
   end if;
   return null;
 end
 $$;
 
-comment on function ops_events_arrived() is
-  'Trigger, once a statement: events that rules or reactions wait for are in the inbox, and a reactor hears of it.';
+comment on function ops_event_arrived() is
+  'Trigger: an event that rules or reactions wait for is in the inbox, and a reactor hears of it. The success of a noop is none.';
 
 create or replace function ops_watch()
 returns void
