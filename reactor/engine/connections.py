@@ -8,11 +8,15 @@ from reactor.store import workers
 LIVENESS_WITHIN_S = 2.0
 
 # Batches are joined to tables of any size: as statistics change the planner would flip to scanning the whole table.
+# And while they know nothing of a burst of new rows, it would sort the whole queue for each claim instead of reading
+# one end of an index.
 PINNED_PLANS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "enable_incremental_sort": "off",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
