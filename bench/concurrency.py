@@ -51,7 +51,7 @@ def all_at_once(server: Server, kind: str, handlers: int) -> tuple[float, float]
                 "insert into ops_mission_steps (kind) select %s from generate_series(1, %s)", (kind, handlers)
             )
             wait_until(
-                lambda: sql.execute(ours.sql.unfinished).fetchone() == (0,),
+                lambda: sql.execute(ours.sql.unfinished, (0,)).fetchone() == (0,),
                 f"{handlers} handlers",
                 within_s=WITHIN_S,
                 gap_s=LOOK_S,

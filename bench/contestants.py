@@ -17,7 +17,8 @@ class Statements:
 
     ``insert``: one job that marks its entry; takes the moment, in nanoseconds. ``fill``: takes a number, that many jobs
     that do nothing. ``last``: the id of the newest job. ``ended``: takes an id, true when that job is done.
-    ``unfinished``: how many are not done.
+    ``unfinished``: takes an id, how many
+    jobs after it are not done.
     """
 
     insert: LiteralString
@@ -61,7 +62,7 @@ _SQL = Statements(
     fill="insert into ops_mission_steps (kind) select 'bench_noop' from generate_series(1, %s)",
     last="select max(step.id) from ops_mission_steps as step",
     ended="select step.status = 'succeeded' from ops_mission_steps as step where step.id = %s",
-    unfinished="select count(*) from ops_mission_steps as step where step.status <> 'succeeded'",
+    unfinished="select count(*) from ops_mission_steps as step where step.id > %s and step.status <> 'succeeded'",
 )
 
 

@@ -4,13 +4,12 @@ The backlog is there before the process starts; the clock runs from the first ha
 """
 
 import time
-from collections.abc import Callable
 
 from bench import pgbench
 from bench.contestants import Contestant, Ours
 from bench.figures import OURS
 from bench.peers import DEFAULTS, TUNED, present
-from bench.process import Contender, wait_until
+from bench.process import wait_until
 from bench.stage import Server, Sql, Stage
 
 ROUNDS = 5
@@ -74,32 +73,27 @@ def fill(sql: Sql, contestant: Contestant, rows: int) -> None:
 
 
 def drained(
-    server: Server,
-    contestant: Contestant,
-    database: str,
-    sql: Sql,
-    rows: int,
-    meanwhile: Callable[[Contender], None] | None = None,
+    server: Server, contestant: Contestant, database: str, sql: Sql, rows: int
 ) -> tuple[float, float]:
-    """The backlog is worked off by one process; rows a second, and microseconds of processor time a row.
+    """The backlog, the newest ``rows`` jobs, is worked off by one process.
 
-    ``meanwhile`` is called once the first handler was entered.
+    Returns: rows a second, and microseconds of the process's processor time a row.
     """
     asked = contestant.sql
-    [newest] = sql.execute(asked.last).fetchone() or (None,)
+    [(newest,)] = sql.execute(asked.last).fetchall()
+    looked_ns = 0
 
     def ended() -> bool:
-        # The newest row first: counting is for when there is nothing left to disturb.
-        [done] = sql.execute(asked.ended, (newest,)).fetchone() or (False,)
-        return bool(done) and sql.execute(asked.unfinished).fetchone() == (0,)
+        # The newest row first, and then only the rows of this backlog: looking must not disturb, nor take time that counts.
+        nonlocal looked_ns
+        looked_ns = time.monotonic_ns()
+        [(done,)] = sql.execute(asked.ended, (newest,), prepare=True).fetchall()
+        return bool(done) and sql.execute(asked.unfinished, (newest - rows,)).fetchall() == [(0,)]
 
     with contestant.works(server, database) as running:
         wait_until(lambda: bool(running.marks()), f"{contestant.name}: its first job", within_s=60)
         cpu_before_s = running.cpu_s()
-        if meanwhile is not None:
-            meanwhile(running)
         wait_until(ended, f"{contestant.name}: {rows} rows", within_s=WITHIN_S, gap_s=LOOK_S)
-        ended_ns = time.monotonic_ns()
         cpu_s = running.cpu_s() - cpu_before_s
         began_ns = running.marks()[0][0]
-    return rows / ((ended_ns - began_ns) / 1e9), cpu_s / rows * 1e6
+    return rows / ((looked_ns - began_ns) / 1e9), cpu_s / rows * 1e6

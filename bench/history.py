@@ -19,29 +19,35 @@ def run(stage: Stage) -> None:
     rounds = stage.rounds(ROUNDS)
     finished = stage.amount(FINISHED, 20_000)
     rows, more = stage.amount(ROWS, 3_000), stage.amount(ROWS_WITH_SNAPSHOT, 6_000)
+    old_name, held_name = f"{finished:,} finished rows", f"snapshot held over {more:,} rows"
     ours = Ours()
-    full: list[float] = []
-    held: list[float] = []
+    rates: dict[str, list[float]] = {
+        name: [] for name in ("fresh", old_name, f"fresh, {more:,} rows", held_name)
+    }
+    fresh, full, fresh_more, held = rates.values()
     with (
         stage.server() as server,
         stage.progress("history", 1 + 4 * rounds) as part,
         server.database(ours.install) as old,
         server.sql(old) as sql,
     ):
-        part(f"{finished:,} finished rows")
+        part(f"making {finished:,} finished rows")
         make_history(sql, finished)
         for _ in range(rounds):
             part("fresh")
-            fresh, _ = fresh_rate(server, ours, rows)
-            part(f"after {finished:,} rows")
+            fresh.append(fresh_rate(server, ours, rows)[0])
+            part(old_name)
             fill(sql, ours, rows)
-            full.append(drained(server, ours, old, sql, rows)[0] / fresh)
+            full.append(drained(server, ours, old, sql, rows)[0])
             part("fresh, twice as many")
-            fresh, _ = fresh_rate(server, ours, more)
-            part("beside a held snapshot")
-            held.append(_rate_beside_snapshot(server, ours, more) / fresh)
-    stage.run.add("history", f"{finished:,} finished rows, ÷ fresh", "", full, bar=0.9, beyond=1.0)
-    stage.run.add("history", f"snapshot held over {more:,} rows, ÷ fresh", "", held, bar=0.9)
+            fresh_more.append(fresh_rate(server, ours, more)[0])
+            part(held_name)
+            held.append(_rate_beside_snapshot(server, ours, more))
+    for name, values in rates.items():
+        stage.run.add("history", f"rate, {name}", "rows/s", values)
+    for name, values, base, beyond in ((old_name, full, fresh, 1.0), (held_name, held, fresh_more, None)):
+        kept = [rate / other for rate, other in zip(values, base, strict=True)]
+        stage.run.add("history", f"{name}, ÷ fresh", "", kept, bar=0.9, beyond=beyond)
 
 
 def make_history(sql: Sql, rows: int) -> None:

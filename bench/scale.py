@@ -61,7 +61,7 @@ def together(server: Server, size: int, rows: int) -> tuple[float, float, int]:
 
         def ended() -> bool:
             done = sql.execute(ours.sql.ended, (newest,)).fetchone()
-            return done == (True,) and sql.execute(ours.sql.unfinished).fetchone() == (0,)
+            return done == (True,) and sql.execute(ours.sql.unfinished, (newest - rows,)).fetchone() == (0,)
 
         wait_until(ended, f"{size} reactors: {rows} rows", within_s=WITHIN_S)
         rate = rows / (time.monotonic() - began)

@@ -25,7 +25,7 @@ _SQL = Statements(
     "('noop', '{}', null, null, null, null, null, null)::graphile_worker.job_spec) from generate_series(1, %s)))",
     last="select max(id) from graphile_worker._private_jobs",
     ended="select not exists (select from graphile_worker._private_jobs where id = %s)",
-    unfinished="select count(*) from graphile_worker._private_jobs",
+    unfinished="select count(*) from graphile_worker._private_jobs where id > %s",
 )
 
 

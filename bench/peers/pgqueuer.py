@@ -35,7 +35,7 @@ _SQL = Statements(
     fill=_FILL,
     last="select max(id) from pgqueuer",
     ended="select not exists (select from pgqueuer where id = %s)",
-    unfinished="select count(*) from pgqueuer",
+    unfinished="select count(*) from pgqueuer where id > %s",
 )
 
 

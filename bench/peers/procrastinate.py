@@ -27,7 +27,7 @@ _SQL = Statements(
     " select 'default', 'noop', '{}' from generate_series(1, %s)",
     last="select max(id) from procrastinate_jobs",
     ended="select status = 'succeeded' from procrastinate_jobs where id = %s",
-    unfinished="select count(*) from procrastinate_jobs where status <> 'succeeded'",
+    unfinished="select count(*) from procrastinate_jobs where id > %s and status <> 'succeeded'",
 )
 
 
