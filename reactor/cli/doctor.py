@@ -66,8 +66,15 @@ async def _examine() -> AsyncIterator[Finding]:
     except ReactorError as error:
         yield Finding("settings", "broken", str(error))
         return
-    model = settings.model if settings.provider() == "anthropic" else "the mock: answers are simulated"
-    yield Finding("settings", "ok", f"the language model is {model}")
+    if settings.provider() == "mock":
+        yield Finding("settings", "ok", "the language model is the mock: answers are simulated")
+    else:
+        yield Finding(
+            "settings",
+            "broken",
+            "a real model is asked for, which this version does not have",
+            "set VOXYZ_LLM=mock",
+        )
     try:
         async with database(settings) as place:
             async for finding in _examine_database(place):

@@ -20,8 +20,9 @@ from reactor.engine.connections import work_pool
 from reactor.engine.digest import Digest
 from reactor.engine.plan import Plan, QueuePlan
 from reactor.engine.supervisor import Reactor, Stopped
+from reactor.engine.timekeepers import keepers
 from reactor.engine.work import Watcher, Work
-from reactor.errors import SchemaError, UsageError
+from reactor.errors import ConfigurationError, SchemaError, UsageError
 from reactor.handlers.context import Context, Roster
 from reactor.handlers.initiative import InitiativeWork
 from reactor.handlers.kinds import KindRegistry, load_modules
@@ -81,8 +82,21 @@ def run_command(parts: tuple[str, ...]) -> int:
         raise UsageError(f"there is no part {unknown[0][:60]!r}: parts are {', '.join(PARTS)}")
     settings = Settings.load()
     settings.check_run()
+    refuse_real_model(settings)
     logs.configure(settings.log, settings.log_level)
     return run(_run, settings, tuple(part for part in PARTS if part in parts) or PARTS)
+
+
+def refuse_real_model(settings: Settings) -> None:
+    """Return when the mock is to answer: whoever gave a key must not get simulated answers in silence.
+
+    Raises: ConfigurationError: the real model is asked for.
+    """
+    if settings.provider() != "mock":
+        raise ConfigurationError(
+            "this version answers with the mock only, and a real model is asked for (ANTHROPIC_API_KEY, VOXYZ_LLM): "
+            "set VOXYZ_LLM=mock for simulated answers"
+        )
 
 
 async def _run(settings: Settings, parts: Sequence[str]) -> int:
@@ -154,6 +168,7 @@ async def _reactor(
         chance=random.random,
         liveness_key=liveness_key,
         policy_changed=roster.invalidate,
+        keepers=lambda pool, listening: keepers(parts, pool, random.random, listening),
     )
     try:
         await _register_kinds(pool, registry)
@@ -227,7 +242,7 @@ async def _until_told_to_stop(
 
 def _tell_ready(reactor: Reactor, settings: Settings, place: Database, url: str) -> None:
     where = f"embedded {place.embedded.path}" if place.embedded is not None else redact(place.dsn)
-    llm = "mock" if settings.provider() == "mock" else settings.model
+    llm = settings.provider()
     click.echo(f"ready: database {where} · parts {', '.join(reactor.plan.parts)} · llm {llm} · {url}")
     sys.stdout.flush()
     if sys.stdout.isatty():
