@@ -114,7 +114,7 @@ def test_a_payload_is_read_from_stdin_and_refused_when_too_large(voxyz: Voxyz, s
 
 
 def test_unknown_names_are_refused_and_the_known_ones_named(voxyz: Voxyz, sql: Sql) -> None:
-    assert "known are analyze, diagnose" in voxyz("enqueue", "step", "nope").complained(2)
+    assert "known are analyze, crawl, diagnose" in voxyz("enqueue", "step", "nope").complained(2)
     assert "known are minion" in voxyz("enqueue", "step", "noop", "--agent", "bob").complained(2)
     assert "known are standup" in voxyz("enqueue", "roundtable", "chat").complained(2)
     assert "known are minion" in voxyz("enqueue", "roundtable", "standup", "--with", "sage,bob").complained(2)
