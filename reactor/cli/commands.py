@@ -61,6 +61,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "resume": Entry("control", "resume", "take work again"),
         "policy": Entry("control", "policy", "read or change a policy"),
         "notify": Entry("notify", "notify", "who is told what; --test tries it"),
+        "schedule": Entry(
+            "schedule", "schedule", "the timetable; --once takes what is due, --preview looks ahead"
+        ),
         "breaker": Entry("control", "breaker", "the circuit breakers; reset closes one"),
     },
 }

@@ -7,6 +7,7 @@ One role, one small unit, each started by the supervisor and owned by its nurser
 * ``dispatcher`` decides when to claim and when to sleep, ``claimer`` claims;
 * ``executor`` runs claimed rows, ``completer`` writes what became of them;
 * ``services`` and ``pauses`` know what must wait;
+* ``timekeepers`` begin things by themselves: the schedule, the heartbeat, the rules as events arrive;
 * ``sweeps`` looks regularly whether something was missed, ``rescuer`` gives back what the dead had running;
 * ``supervisor`` makes, starts and stops them all.
 

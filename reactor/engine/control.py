@@ -1,7 +1,8 @@
 """What the database's channels say, and who it is said to.
 
-``ops_wake`` rings for a queue. ``ops_control`` carries ``pause``, ``cancel:<what>:<id>``, ``breaker``, ``policy`` and
-``pass:<queue>``; what cannot be read is ignored, for newer peers may say more than this program understands.
+``ops_wake`` rings for a queue. ``ops_control`` carries ``pause``, ``cancel:<what>:<id>``, ``breaker``, ``policy``,
+``schedule``, ``rules`` and ``pass:<queue>``; what cannot be read is ignored, for newer peers may say more than this
+program understands.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,12 +41,14 @@ class Control:
         *,
         policy_changed: Callable[[], None],
         pause_changed: Callable[[], None],
+        word: Callable[[str], None],
     ) -> None:
         self.rings = dict.fromkeys(Queue, 0)
         self._lines = lines
         self._services = services
         self._policy_changed = policy_changed
         self._pause_changed = pause_changed
+        self._word = word
 
     def hear(self, notification: Notification) -> None:
         """Act on one notification; never fails."""
@@ -67,6 +70,7 @@ class Control:
             line.wake.ring(Via.BELL)
 
     def _control(self, notification: Notification) -> None:
+        self._word(notification.payload)
         match notification.payload.split(":"):
             case ["pass", name]:
                 self._pass(name, notification.pid)

@@ -1,11 +1,13 @@
 """What a reactor is made of: the numbers and the handlers a supervisor is given."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reactor.engine.timekeepers import Keeper
 from reactor.engine.work import Watcher, Work
 from reactor.model.queues import Queue
+from reactor.pg import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Plan:
     """How one process works.
 
     ``direct_dsn`` is where sessions last: for listening and for locks. ``liveness_key`` names the advisory lock that a
-    living process holds; two processes that drew the same would only look alive for each other.
+    living process holds; two processes that drew the same would only look alive for each other. ``keepers`` makes the roles
+    that begin things by themselves, given the pool and whether anything can be heard.
     """
 
     dsn: str
@@ -37,3 +40,6 @@ class Plan:
     pool_limit: int = 4
     liveness_key: int = field(default_factory=lambda: secrets.randbelow(2**31))
     policy_changed: Callable[[], None] = field(default=lambda: None)
+    keepers: Callable[[Pool, Callable[[], bool]], Sequence[Keeper]] = field(
+        default=lambda pool, listening: ()
+    )

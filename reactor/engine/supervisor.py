@@ -32,6 +32,7 @@ from reactor.engine.rescuer import Rescuer
 from reactor.engine.services import Services
 from reactor.engine.strangers import Strangers
 from reactor.engine.sweeps import Sweeper
+from reactor.engine.timekeepers import HEARD
 from reactor.engine.wake import Via, Wake
 from reactor.errors import DatabaseError
 from reactor.model.queues import Queue
@@ -83,6 +84,7 @@ class Reactor:
             self.services,
             policy_changed=plan.policy_changed,
             pause_changed=self.pauses.invalidate,
+            word=self._word,
         )
         self.listener = Listener(
             self._opener("listener"),
@@ -92,6 +94,7 @@ class Reactor:
             chance=plan.chance,
             connected=self._listener_connected,
         )
+        self.keepers = plan.keepers(self.pool, lambda: self.listener.up)
         self.sweeper = Sweeper(
             self.identity,
             self.lines,
@@ -167,12 +170,14 @@ class Reactor:
         return sum(len(line.executor.running) for line in self.lines.values())
 
     async def _dispatch(self) -> None:
-        """The dispatchers, in a scope of their own that `stop` cancels first."""
+        """Whoever begins things: dispatchers and keepers, in a scope of their own that `stop` cancels first."""
         try:
             with self._claiming:
                 async with trio.open_nursery() as nursery:
                     for line in self.lines.values():
                         nursery.start_soon(line.dispatcher.run)
+                    for keeper in self.keepers:
+                        nursery.start_soon(keeper.run)
         finally:
             self._stopped_claiming.set()
 
@@ -261,3 +266,8 @@ class Reactor:
         self.services.invalidate()
         self.pauses.invalidate()
         self.plan.policy_changed()
+        self._word(HEARD)
+
+    def _word(self, word: str) -> None:
+        for keeper in self.keepers:
+            keeper.alarm.hear(word)
