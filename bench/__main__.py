@@ -104,7 +104,7 @@ def _measure(
                 importlib.import_module(f"bench.{name}").run(stage)
             except (BenchError, ReactorError) as error:
                 console.print(f"[red]{name}: {error}", markup=True, highlight=False)
-                run.missing[name] = str(error).splitlines()[0]
+                run.missing[name] = str(error).strip().splitlines()[-1]
                 failed.append(name)
     return run
 
