@@ -134,7 +134,7 @@ def is_understood(slot: Slot) -> bool:
 def _ticks(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
     try:
         here = ZoneInfo(zone)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         raise NotUnderstood(f"this machine knows no time zone {zone[:64]!r}") from None
     try:
         # Somewhat earlier: of two equal hours the first one counts, also for who looks in the second.
