@@ -216,6 +216,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         # Somebody waiting for the socket while no statement runs; see reactor.pg.notifications.
         self._watch: trio.CancelScope | None = None
         self._yielded_at = 0.0
+        self._abandoned = False
 
     @classmethod
     async def connect(cls, conninfo: str = "", **_: Any) -> Self:
@@ -255,16 +256,27 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
                 if want == Wait.R:
                     await wait_readable(fd)
                     self._yielded_at = monotonic()
-                    want = gen.send(Ready.R)
+                    found = Ready.R
                 else:
                     await self._breathe()
-                    want = gen.send(ready_now(fd, want) or await ready(fd, want))
+                    found = ready_now(fd, want) or await ready(fd, want)
+                self._refuse_if_abandoned()
+                want = gen.send(found)
         except StopIteration as stop:
             result: RV = stop.value
         except (OSError, trio.ClosedResourceError) as error:
             raise e.OperationalError("the connection is closed") from error
         await self._breathe()
         return result
+
+    def _refuse_if_abandoned(self) -> None:
+        """Raise when the connection was closed while we waited.
+
+        Somebody may close it between the moment the socket is ready and the moment we run again. psycopg's generators keep
+        libpq's bare pointer, so one that is driven on after that reads freed memory.
+        """
+        if self._abandoned:
+            raise e.OperationalError("the connection is closed")
 
     async def _breathe(self) -> None:
         """Let the other tasks run, if this connection has kept them from it for long."""
@@ -335,6 +347,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         """Close the socket now, whatever is in flight; awaits nothing. A task waiting on it gets an error."""
         with contextlib.suppress(psycopg.OperationalError):  # libpq has closed the socket already
             notify_closing(self.pgconn.socket)
+        self._abandoned = True
         self.pgconn.finish()
 
     async def close(self) -> None:
