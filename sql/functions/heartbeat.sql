@@ -186,7 +186,7 @@ begin
     return 0;
   end if;
   for one in select subjects.subject, subjects.facts from ops_rule_subjects(rule) as subjects loop
-    if rule.last_fired_at + rule.cooldown_s * interval '1 second' > ops_now() then
+    if rule.cooldown_s > 0 and rule.last_fired_at + rule.cooldown_s * interval '1 second' > ops_now() then
       select 'cooling' as outcome, null::text as reason, null::bigint as proposal_id into became;
     elsif roll >= rule.probability then
       select 'skipped' as outcome, null::text as reason, null::bigint as proposal_id into became;

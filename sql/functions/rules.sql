@@ -304,7 +304,7 @@ begin
   end if;
   if ops_chain_is_spent(event) then
     select 'refused' as outcome, 'the chain it belongs to is as long as it may be' as reason, null::bigint as proposal_id into made;
-  elsif rule.last_fired_at + rule.cooldown_s * interval '1 second' > ops_now() then
+  elsif rule.cooldown_s > 0 and rule.last_fired_at + rule.cooldown_s * interval '1 second' > ops_now() then
     select 'cooling' as outcome, null::text as reason, null::bigint as proposal_id into made;
   elsif roll >= rule.probability then
     select 'skipped' as outcome, null::text as reason, null::bigint as proposal_id into made;
@@ -366,7 +366,7 @@ begin
   end if;
   if ops_chain_is_spent(event) then
     select 'refused' as outcome, 'the chain it belongs to is as long as it may be' as reason, null::bigint as proposal_id into made;
-  elsif exists (
+  elsif cooldown > interval '0' and exists (
     select
     from ops_agent_reactions as earlier
     where earlier.reaction = name
