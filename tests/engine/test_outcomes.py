@@ -198,10 +198,10 @@ async def test_a_handler_over_its_time_takes_no_other_row_with_it(database: str,
 
 async def test_a_failure_is_tried_again_later_and_then_is_final(database: str, sql: Session) -> None:
     memory = Memory(_fails)
-    async with reactor_on(database, memory, queues=tuple(Queue)):
+    async with reactor_on(database, memory, queues=tuple(Queue), chance=lambda: 0.05):
         for queue in Queue:
             id = insert_into(sql, queue)
-            await until_status(sql, id, "failed", queue, within_s=8.0)
+            await until_status(sql, id, "failed", queue)
             attempt, reason, ended = columns(sql, id, "attempt, failure_reason, completed_at", queue)
             assert (attempt, reason) == (3, "it would not")
             assert ended is not None

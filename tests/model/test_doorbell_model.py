@@ -21,7 +21,7 @@ WORLDS = {
     "rows locked by hand": World((ANYBODYS,), statements=2, hands=1),
     "a reactor that dies": World((ANYBODYS,), statements=2, deaths=1),
     "a bell whose connection breaks": World((ANYBODYS,), losses=1),
-    "a pause": World((ANYBODYS,), statements=2, pauses=1),
+    "a pause": World((ANYBODYS,), pauses=1),
 }
 
 NOTICED_IN = {

@@ -211,8 +211,8 @@ def test_rows_move_by_the_table_and_never_belong_to_two(database: str, queue: Qu
         run_state_machine_as_test(
             type("Machine", (Machine,), parts),
             settings=settings(
-                max_examples=100,
-                stateful_step_count=50,
+                max_examples=60,
+                stateful_step_count=40,
                 deadline=None,
                 print_blob=True,
                 suppress_health_check=list(HealthCheck),
