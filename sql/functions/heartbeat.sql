@@ -10,9 +10,9 @@ begin
   values (ops_take_heartbeat.part, ops_now() + every_s * interval '1 second')
   on conflict on constraint ops_heartbeat_parts_pkey do update
   set next_at = excluded.next_at
-  -- A clock that was set back must not stop the heart.
+  -- A clock that was set back must not stop the heart; a peer's statement that began a moment later is no such clock.
   where known.next_at <= ops_now()
-    or known.next_at > excluded.next_at;
+    or known.next_at > ops_now() + 2 * every_s * interval '1 second';
   return found;
 end
 $$;
