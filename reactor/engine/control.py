@@ -42,6 +42,7 @@ class Control:
         policy_changed: Callable[[], None],
         pause_changed: Callable[[], None],
         word: Callable[[str], None],
+        cancelled_elsewhere: Callable[[], None],
     ) -> None:
         self.rings = dict.fromkeys(Queue, 0)
         self._lines = lines
@@ -49,6 +50,7 @@ class Control:
         self._policy_changed = policy_changed
         self._pause_changed = pause_changed
         self._word = word
+        self._cancelled_elsewhere = cancelled_elsewhere
 
     def hear(self, notification: Notification) -> None:
         """Act on one notification; never fails."""
@@ -77,7 +79,9 @@ class Control:
             case ["cancel", what, id] if id.isdecimal():
                 queue = Queue.of_what(what)
                 if queue is not None and queue in self._lines:
-                    self._lines[queue].executor.stop_row(int(id))
+                    here = self._lines[queue].executor.stop_row(int(id))
+                    if not here:  # a peer's, or claimed this instant and not yet on the shelf
+                        self._cancelled_elsewhere()
             case ["pause"]:
                 self._pause_changed()
             case ["breaker"]:

@@ -37,7 +37,7 @@ from reactor.engine.wake import Via, Wake
 from reactor.errors import DatabaseError
 from reactor.model.queues import Queue
 from reactor.pg import QUIET_SESSION, ListeningConnection, Pool, open_listener
-from reactor.store import breakers, queues, workers
+from reactor.store import queues, workers
 from reactor.store.queues import Taker
 from reactor.store.workers import Identity
 
@@ -73,7 +73,7 @@ class Reactor:
             liveness_key=plan.liveness_key,
         )
         self.pool = pool or work_pool(plan.dsn, plan.liveness_key, plan.pool_limit)
-        self.services = Services(self.pool, breakers.closed_services, self._services_opened)
+        self.services = Services(self.pool, plan.closed_services, self._services_opened)
         self.pauses = Pauses(self.pool, self._pauses_changed)
         self.rescuer = Rescuer(self.pool)
         self.strangers = Strangers(self.pool, plan.kinds)
@@ -85,6 +85,7 @@ class Reactor:
             policy_changed=plan.policy_changed,
             pause_changed=self.pauses.invalidate,
             word=self._word,
+            cancelled_elsewhere=lambda: self.sweeper.doubt(),
         )
         self.listener = Listener(
             self._opener("listener"),
@@ -129,6 +130,7 @@ class Reactor:
             await self._set_state("ready")
             nursery.start_soon(self._dispatch)
             nursery.start_soon(self.sweeper.run)
+            nursery.start_soon(self.sweeper.settle_doubts)
             task_status.started()
         raise AssertionError("roles never return")
 
@@ -259,6 +261,7 @@ class Reactor:
         self.control.wake_all(Via.NEWS)
 
     def _pauses_changed(self, paused: frozenset[Queue]) -> None:
+        self.plan.pauses_changed(paused)
         for queue in paused & self.lines.keys():
             self.lines[queue].executor.give_back_shelf()
 

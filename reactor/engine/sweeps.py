@@ -6,6 +6,7 @@ nobody listens it runs on a connection of the pool.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import NoReturn
 
 import structlog
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 BEAT_S = 5.0
 ANSWER_WITHIN_S = 4.0
 RING_MAY_TAKE_S = 0.25
+DOUBT_PAUSES_S = (0.05, 0.4)  # a claim's answer takes less than this to arrive, or the beat will see to it
 TRUST_PEERS_ARE_DEAD_AFTER_S = 10.0  # with a connection again: after a server restart everybody looks dead
 
 
@@ -54,6 +56,7 @@ class Sweeper:
         self._strangers = strangers
         self._next = dict.fromkeys(lines, 0.0)
         self._lost_at: float | None = None
+        self._doubted = trio.Event()
 
     async def run(self) -> NoReturn:
         """Beat for ever; a beat that fails is tried again at the next."""
@@ -66,6 +69,20 @@ class Sweeper:
                 self._lost_at = trio.current_time()
                 log.debug("beat_failed", reason=str(error))
             await trio.sleep_until(began_at + beat_s)
+
+    def doubt(self) -> None:
+        """A row was cancelled that no runner here knows: it may be in a claim whose answer is on its way."""
+        self._doubted.set()
+
+    async def settle_doubts(self) -> NoReturn:
+        """After every doubt, soon and once more a little later, ask whether what we hold is still ours; for ever."""
+        while True:
+            await self._doubted.wait()
+            self._doubted = trio.Event()
+            for pause_s in DOUBT_PAUSES_S:
+                await trio.sleep(pause_s)
+                with suppress(DatabaseError):  # the next beat asks again
+                    await self._drop_rows_no_longer_ours()
 
     async def _beat(self, now: float) -> None:
         due_now = {queue for queue, at in self._next.items() if at <= now + 0.001}

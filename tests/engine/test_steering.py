@@ -1,6 +1,7 @@
 """People at the wheel: cancel, pause, resume."""
 
 import time
+from uuid import UUID
 
 import pytest
 import trio
@@ -174,3 +175,22 @@ def _step_states(sql: Session, mission_id: int) -> list[str]:
 
 async def _for_ever(row: ClaimedRow) -> Outcome:
     await trio.sleep_forever()
+
+
+async def test_a_cancel_heard_before_the_claims_answer_still_stops_the_handler(
+    database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(_for_ever)
+    async with reactor_on(database, memory) as reactor:
+        executor = reactor.lines[Queue.MISSION].executor
+        stop_row = executor.stop_row
+
+        def not_on_the_shelf_yet(id: int, token: UUID | None = None) -> bool:
+            monkeypatch.setattr(executor, "stop_row", stop_row)
+            return False
+
+        id = insert(sql)
+        await until(lambda: memory.began_ids == [id])
+        monkeypatch.setattr(executor, "stop_row", not_on_the_shelf_yet)
+        assert scalar(sql, "select ops_cancel('step', %s)", id)
+        await until(lambda: memory.cancelled == [id], within_s=1.0)

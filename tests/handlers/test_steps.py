@@ -129,7 +129,10 @@ async def test_an_unknown_kind_fails_for_good_and_the_known_ones_are_named() -> 
     outcome = await StepRunner(house()).perform(claimed("dance"))
     assert isinstance(outcome, Fail)
     assert not outcome.retry
-    assert "unknown kind 'dance'; this reactor knows analyze, diagnose, draft_tweet, noop" in outcome.reason
+    assert (
+        "unknown kind 'dance'; this reactor knows analyze, crawl, diagnose, draft_tweet, noop, notify"
+        in outcome.reason
+    )
 
 
 async def test_a_payload_that_does_not_fit_the_schema_fails_for_good() -> None:
@@ -188,7 +191,7 @@ async def test_a_simulated_row_stays_simulated() -> None:
 
 def test_the_house_kinds_that_ask_a_model_wait_while_its_service_is_closed() -> None:
     registry = house().registry
-    assert registry.available({"anthropic": 60.0}) == ["noop"]
+    assert registry.available({"anthropic": 60.0}) == ["crawl", "noop", "notify", "webhook"]
     assert "research" in registry.available(())
 
 

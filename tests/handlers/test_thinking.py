@@ -83,9 +83,11 @@ async def test_every_kind_works_with_an_empty_payload_and_no_company(kind: str) 
 
 def test_the_kinds_are_the_ones_with_a_prompt_and_all_of_them_need_the_provider() -> None:
     kinds = {kind.kind: kind for kind in house_kinds()}
-    assert set(kinds) == set(TASKS) | {"noop"} == set(SHAPES) | {"noop"}
-    assert {kind.services for kind in kinds.values()} == {(), ("anthropic",)}
-    assert all(kind.timeout_s == 120 for kind in kinds.values() if kind.kind != "noop")
+    thinking = {name: kind for name, kind in kinds.items() if name in SHAPES}
+    assert set(thinking) == set(TASKS) == set(SHAPES)
+    assert {kind.services for kind in thinking.values()} == {("anthropic",)}
+    assert {kind.timeout_s for kind in thinking.values()} == {120}
+    assert set(kinds) - set(thinking) == {"crawl", "noop", "notify", "webhook"}
 
 
 async def test_every_kind_asks_something_else() -> None:
