@@ -1,13 +1,14 @@
 """What a reactor is made of: the numbers and the handlers a supervisor is given."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reactor.engine.timekeepers import Keeper
 from reactor.engine.work import Watcher, Work
 from reactor.model.queues import Queue
-from reactor.pg import Pool
+from reactor.pg import Connection, Pool
+from reactor.store import breakers
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Plan:
 
     ``direct_dsn`` is where sessions last: for listening and for locks. ``liveness_key`` names the advisory lock that a
     living process holds; two processes that drew the same would only look alive for each other. ``keepers`` makes the roles
-    that begin things by themselves, given the pool and whether anything can be heard.
+    that begin things by themselves, given the pool and whether anything can be heard. ``pauses_changed`` hears which queues
+    are paused, ``closed_services`` asks which services may not be called and for how many seconds.
     """
 
     dsn: str
@@ -40,6 +42,8 @@ class Plan:
     pool_limit: int = 4
     liveness_key: int = field(default_factory=lambda: secrets.randbelow(2**31))
     policy_changed: Callable[[], None] = field(default=lambda: None)
+    pauses_changed: Callable[[frozenset[Queue]], None] = field(default=lambda paused: None)
+    closed_services: Callable[[Connection], Awaitable[Mapping[str, float]]] = breakers.closed_services
     keepers: Callable[[Pool, Callable[[], bool]], Sequence[Keeper]] = field(
         default=lambda pool, listening: ()
     )
