@@ -95,6 +95,12 @@ def _print_status(found: Status) -> None:
                 if live
                 else Cell("none running: start one with `voxyz-reactor run`", "yellow"),
             ),
+            (
+                "sources",
+                f"{found.facts.sources} looked at"
+                if found.facts.sources
+                else "none, scanning is off: add pages to policy sources",
+            ),
         ]
     )
     paused = {pause.queue: pause for pause in found.pauses}

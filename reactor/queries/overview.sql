@@ -96,7 +96,16 @@ select
   coalesce(
     (select policy.value -> 'what' from ops_policy as policy where policy.key = 'company') not in ('null', '""'),
     false
-  ) as company_known;
+  ) as company_known,
+  coalesce(
+    (
+      select jsonb_array_length(policy.value)
+      from ops_policy as policy
+      where policy.key = 'sources'
+        and jsonb_typeof(policy.value) = 'array'
+    ),
+    0
+  ) as sources;
 
 -- name: pauses
 -- The queues that take no row now, with why, by whom and since when.

@@ -34,7 +34,8 @@ class DeadLetter(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """The database itself. ``now`` is its clock; ``company_known``: somebody said what the company is."""
+    """The database itself. ``now`` is its clock; ``company_known``: somebody said what the company is; ``sources``: how many
+    pages are scanned."""
 
     now: datetime
     database: str
@@ -42,6 +43,7 @@ class Facts(NamedTuple):
     size_bytes: int
     active_missions: int
     company_known: bool
+    sources: int
 
 
 class Pause(NamedTuple):

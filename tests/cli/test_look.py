@@ -33,6 +33,8 @@ def test_status_tells_counts_reactors_breakers_and_what_failed(voxyz: Voxyz, sql
     assert told["queues"][0]["queued"] == 2
     assert told["dead_letters"][0]["failure_reason"] == "it was raining"
     assert told["company_known"] is False
+    assert "scanning is off" in out
+    assert told["sources"] == 0
 
 
 def test_relationships_are_those_of_the_database(voxyz: Voxyz, sql: Sql) -> None:

@@ -362,6 +362,18 @@ def test_the_small_tables_are_kept_small(sql: Session) -> None:
     assert value(sql, "select ops_prune_small(500)") == 0
 
 
+def test_the_ledger_is_kept_for_400_days(sql: Session) -> None:
+    for days in (401, 399):
+        sql.execute(
+            "insert into ops_llm_calls (service, provider, model, purpose, day, lapses_at, created_at)"
+            " select 'anthropic', 'mock', 'm', 'turn', at::date, at, at"
+            " from (values (ops_now() - %s * interval '1 day')) as aged (at)",
+            (days,),
+        )
+    assert value(sql, "select ops_prune_ledger(500)") == 1
+    assert value(sql, "select ops_prune_ledger(500)") == 0
+
+
 def test_retention_is_a_policy(sql: Session) -> None:
     happens(sql, "shop_opened")
     sql.execute("update ops_agent_events set created_at = ops_now() - interval '3 days'")
