@@ -113,6 +113,14 @@ class CallsPaused(NotNow):
     """LLM calls are paused by somebody; they go on when that is lifted."""
 
 
+class CallsQueued(NotNow):
+    """As many calls as may be are under way or were made this minute; there is room again after ``delay_s``."""
+
+
+class BudgetSpent(NotNow):
+    """What may be spent on the language model is spent; the message names the budget, ``delay_s`` says until when."""
+
+
 class RateLimited(NotNow):
     """The provider asks for fewer calls; the same again after ``delay_s``."""
 
@@ -122,9 +130,16 @@ class KeyRefused(NotNow):
 
 
 class LLMUnavailable(ReactorError):
-    """The provider failed, timed out or could not be reached; counts for its breaker, and may pass."""
+    """The provider failed, timed out or could not be reached; counts for its breaker, and may pass.
+
+    ``may_cost``: whether it may have done the work, and charge for it, all the same.
+    """
 
     transient = True
+
+    def __init__(self, message: str, *, may_cost: bool = True) -> None:
+        super().__init__(message)
+        self.may_cost = may_cost
 
 
 class LLMRequestRefused(ReactorError):

@@ -14,15 +14,17 @@ import structlog
 import trio
 
 from reactor.cli import logs
+from reactor.cli.asking import Asking, asking
 from reactor.cli.runtime import Database, database, run
 from reactor.cli.terminal import LogWatcher, TerminalWatcher
 from reactor.engine.connections import work_pool
 from reactor.engine.digest import Digest
+from reactor.engine.metrics import CountedMeter, Metrics
 from reactor.engine.plan import Plan, QueuePlan
 from reactor.engine.supervisor import Reactor, Stopped
 from reactor.engine.timekeepers import keepers
 from reactor.engine.work import Watcher, Work
-from reactor.errors import ConfigurationError, SchemaError, UsageError
+from reactor.errors import ConfigurationError, SchemaError, UnknownAgent, UsageError
 from reactor.handlers.context import Context, Roster
 from reactor.handlers.initiative import InitiativeWork
 from reactor.handlers.kinds import KindRegistry, load_modules
@@ -31,15 +33,13 @@ from reactor.handlers.noop import NOOP
 from reactor.handlers.roundtable import RoundtableWork
 from reactor.handlers.steps import StepRunner
 from reactor.handlers.thinking import house_kinds
-from reactor.llm.gateway import Gateway
-from reactor.llm.guard import StoredGuard
-from reactor.llm.mock import MockProvider
 from reactor.model.queues import Queue
 from reactor.pg import Pool
 from reactor.pg.dsn import redact
 from reactor.pg.migrations import check, migrate
 from reactor.settings import Settings, described
 from reactor.store import kinds as kinds_store
+from reactor.store import llm_ledger
 from reactor.store.kinds import KindRow
 from reactor.web import Health, run_web
 from reactor.web.page import ops_page
@@ -82,35 +82,25 @@ def run_command(parts: tuple[str, ...]) -> int:
         raise UsageError(f"there is no part {unknown[0][:60]!r}: parts are {', '.join(PARTS)}")
     settings = Settings.load()
     settings.check_run()
-    refuse_real_model(settings)
     logs.configure(settings.log, settings.log_level)
     return run(_run, settings, tuple(part for part in PARTS if part in parts) or PARTS)
 
 
-def refuse_real_model(settings: Settings) -> None:
-    """Return when the mock is to answer: whoever gave a key must not get simulated answers in silence.
-
-    Raises: ConfigurationError: the real model is asked for.
-    """
-    if settings.provider() != "mock":
-        raise ConfigurationError(
-            "this version answers with the mock only, and a real model is asked for (ANTHROPIC_API_KEY, VOXYZ_LLM): "
-            "set VOXYZ_LLM=mock for simulated answers"
-        )
-
-
 async def _run(settings: Settings, parts: Sequence[str]) -> int:
-    health = Health()
+    health, calls = Health(budget=llm_ledger.remaining), CountedMeter()
+    metrics = Metrics(lambda: health.reactor, calls=calls, budget=llm_ledger.remaining)
     async with trio.open_nursery() as nursery:
         # First of all: a port that is taken must not leave a database half set up.
         routes = [ops_page(health)] if "web" in parts else []
-        url = await nursery.start(partial(run_web, settings, health, routes=routes))
-        await _serve(settings, parts, health, f"{url}/ops" if routes else url)
+        url = await nursery.start(partial(run_web, settings, health, metrics, routes=routes))
+        await _serve(settings, parts, health, calls, f"{url}/ops" if routes else url)
         nursery.cancel_scope.cancel()
     return 0
 
 
-async def _serve(settings: Settings, parts: Sequence[str], health: Health, url: str) -> None:
+async def _serve(
+    settings: Settings, parts: Sequence[str], health: Health, calls: CountedMeter, url: str
+) -> None:
     """From an answering port to a stopped reactor."""
     health.starting("the database is being started")
     async with database(settings, create=True) as place:
@@ -119,7 +109,7 @@ async def _serve(settings: Settings, parts: Sequence[str], health: Health, url: 
         registry = KindRegistry([NOOP, *house_kinds()])
         load_modules(settings.kinds, registry)
         watcher = _watcher(settings)
-        async with _reactor(settings, place, parts, registry, watcher) as reactor:
+        async with _reactor(settings, place, parts, registry, watcher, calls) as reactor:
             health.ready(reactor)
             stopped = await _until_told_to_stop(reactor, settings, place, health, url)
             _tell_stopped(stopped)
@@ -149,14 +139,61 @@ def _watcher(settings: Settings) -> Watcher:
 
 @asynccontextmanager
 async def _reactor(
-    settings: Settings, place: Database, parts: Sequence[str], registry: KindRegistry, watcher: Watcher
+    settings: Settings,
+    place: Database,
+    parts: Sequence[str],
+    registry: KindRegistry,
+    watcher: Watcher,
+    calls: CountedMeter | None = None,
 ) -> AsyncIterator[Reactor]:
-    """A reactor that works, with everything it needs; left, all of it is gone."""
+    """A reactor that works, with everything it needs; left, all of it is gone.
+
+    Raises: ConfigurationError: AGENT_ID names nobody who works here.
+    """
     liveness_key = secrets.randbelow(2**31)
     pool = work_pool(place.dsn, liveness_key, settings.pool_max)
     roster = Roster()
-    queues = _queues(settings, parts, registry, pool, roster)
-    plan = Plan(
+    counted = (calls or CountedMeter()).on
+    try:
+        async with asking(settings, pool, roster, counted) as asks:
+            await _check_agent(settings, pool, roster)
+            await _register_kinds(pool, registry)
+            plan = _plan(settings, place, parts, registry, watcher, pool, roster, asks, liveness_key)
+            reactor = Reactor(plan, pool)
+            async with trio.open_nursery() as nursery:
+                if place.embedded is not None:
+                    nursery.start_soon(place.embedded.keep_running)
+                await nursery.start(reactor.run)
+                if "heartbeat" in parts:
+                    nursery.start_soon(Digest(pool).run)
+                yield reactor
+                nursery.cancel_scope.cancel()
+    finally:
+        await pool.aclose()
+
+
+async def _check_agent(settings: Settings, pool: Pool, roster: Roster) -> None:
+    """The agent that this process works as is one of ours."""
+    if settings.agent_id is not None:
+        try:
+            await roster.find(settings.agent_id, pool)
+        except UnknownAgent as error:
+            raise ConfigurationError(f"AGENT_ID: {error}") from None
+
+
+def _plan(
+    settings: Settings,
+    place: Database,
+    parts: Sequence[str],
+    registry: KindRegistry,
+    watcher: Watcher,
+    pool: Pool,
+    roster: Roster,
+    asks: Asking,
+    liveness_key: int,
+) -> Plan:
+    queues = _queues(settings, parts, registry, pool, roster, asks)
+    return Plan(
         dsn=place.dsn,
         direct_dsn=place.direct_dsn,
         queues=queues,
@@ -168,28 +205,21 @@ async def _reactor(
         chance=random.random,
         liveness_key=liveness_key,
         policy_changed=roster.invalidate,
+        pauses_changed=asks.pauses_changed,
+        closed_services=asks.closed_services,
         keepers=lambda pool, listening: keepers(parts, pool, random.random, listening),
     )
-    try:
-        await _register_kinds(pool, registry)
-        reactor = Reactor(plan, pool)
-        async with trio.open_nursery() as nursery:
-            if place.embedded is not None:
-                nursery.start_soon(place.embedded.keep_running)
-            await nursery.start(reactor.run)
-            if "heartbeat" in parts:
-                nursery.start_soon(Digest(pool).run)
-            yield reactor
-            nursery.cancel_scope.cancel()
-    finally:
-        await pool.aclose()
 
 
 def _queues(
-    settings: Settings, parts: Sequence[str], registry: KindRegistry, pool: Pool, roster: Roster
+    settings: Settings,
+    parts: Sequence[str],
+    registry: KindRegistry,
+    pool: Pool,
+    roster: Roster,
+    asks: Asking,
 ) -> dict[Queue, QueuePlan]:
-    gateway = _gateway(settings, pool, roster)
-    context = Context(pool, gateway, registry, roster, settings.agent_id)
+    context = Context(pool, asks.gateway, registry, roster, settings.agent_id)
     works: dict[Queue, Work] = {
         Queue.MISSION: MissionWork(registry, StepRunner(context)),
         Queue.ROUNDTABLE: RoundtableWork(context),
@@ -200,14 +230,6 @@ def _queues(
         for queue, work in works.items()
         if queue.value in parts
     }
-
-
-def _gateway(settings: Settings, pool: Pool, roster: Roster) -> Gateway:
-    provider = MockProvider(
-        latency_s=settings.mock_latency_ms / 1000,
-        failures={str(status): share for status, share in settings.mock_fail.items()},
-    )
-    return Gateway(provider, StoredGuard(pool), limits=lambda: roster.limits, default_model=settings.model)
 
 
 async def _register_kinds(pool: Pool, registry: KindRegistry) -> None:

@@ -54,6 +54,11 @@ class CountedMeter:
         self.would_cost_usd: Counter[str] = Counter()
         self._books: Meter = books or Tally()
 
+    def on(self, books: Meter) -> "CountedMeter":
+        """Itself, from now on in front of ``books``."""
+        self._books = books
+        return self
+
     async def reserve(self, reservation: Reservation) -> None:
         """See `reactor.llm.metering.Meter`."""
         await self._books.reserve(reservation)

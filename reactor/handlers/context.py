@@ -10,6 +10,7 @@ from reactor.errors import UnknownAgent
 from reactor.handlers.kinds import KindRegistry
 from reactor.llm.gateway import Gateway
 from reactor.llm.limits import Limits
+from reactor.llm.metering import PRICES, Price, prices_of
 from reactor.model.people import TEAM, Agent, Company
 from reactor.pg import Connection, Pool
 from reactor.store import agents as store
@@ -22,7 +23,7 @@ _LOOK_AGAIN_AFTER_S = 1.0
 
 
 class Roster:
-    """The company, the agents and the LLM limits as last read; read again after `invalidate`."""
+    """The company, the agents, the LLM limits and prices as last read; read again after `invalidate`."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Roster:
         self.agents: Mapping[str, Agent] = MappingProxyType({agent.id: agent for agent in agents or ()})
         self.company = company or Company()
         self.limits = limits or Limits()
+        self.prices: Mapping[str, Price] = PRICES
         self.stale = agents is None
         self._read_at = float("-inf")
         self._reading = trio.Lock()
@@ -42,18 +44,19 @@ class Roster:
         self.stale = True
 
     async def refresh(self, conn: Connection) -> None:
-        """Agents, company and limits are as ``conn`` sees them now."""
+        """Agents, company, limits and prices are as ``conn`` sees them now."""
         # Cleared before the look: a change that arrives during it makes us look once more.
         self.stale = False
         try:
             agents = await store.roster(conn)
-            policies = await store.policies(conn, ["company", "llm_limits"])
+            policies = await store.policies(conn, ["company", "llm_limits", "llm_prices"])
         except BaseException:
             self.stale = True
             raise
         self.agents = MappingProxyType({agent.id: agent for agent in agents})
         self.company = Company.from_policy(policies.get("company"))
         self.limits = Limits.from_policy(policies.get("llm_limits"))
+        self.prices = prices_of(policies.get("llm_prices"))
         self._read_at = trio.current_time()
 
     async def freshen(self, pool: Pool) -> None:

@@ -11,11 +11,14 @@ from pydantic import BaseModel, ValidationError
 from reactor.errors import (
     AnswerMisshapen,
     CallsPaused,
+    CallsQueued,
     DatabaseError,
+    KeyRefused,
     LLMReplyRefused,
     LLMRequestRefused,
     LLMUnavailable,
     NotNow,
+    RateLimited,
     ReactorError,
     ServiceClosed,
 )
@@ -29,8 +32,10 @@ from reactor.llm.metering import (
     Settlement,
     Tally,
     estimate_input,
+    is_priced,
     price_of,
 )
+from reactor.llm.models import model_named
 from reactor.llm.request import Answer, LLMReply, LLMRequest, Message, Usage
 
 S = TypeVar("S", bound=BaseModel)
@@ -38,9 +43,13 @@ S = TypeVar("S", bound=BaseModel)
 # Longer than this nobody waits for a free place; the work goes back and comes again.
 _PLACE_WITHIN_S: Final = 30.0
 _TRY_AGAIN_IN_S: Final = 5.0
+# While waiting for others' calls to make room it is asked again at least this often: clocks differ, calls end early.
+_ASK_AGAIN_IN_S: Final = 1.0
 
 # What is owed after an answer (the books, the breaker) is done even when the caller is cancelled, within this time.
 _AFTERWARDS_S: Final = 2.0
+
+_NOTHING: Final = Usage()
 
 _REPAIR: Final = "That was not the JSON asked for: {problem}. Answer again, with the corrected JSON object and nothing else."
 
@@ -88,7 +97,7 @@ class Gateway:
         meter: Meter | None = None,
         limits: Callable[[], Limits] = Limits,
         default_model: str = DEFAULT_MODEL,
-        prices: Mapping[str, Price] = PRICES,
+        prices: Callable[[], Mapping[str, Price]] = lambda: PRICES,
     ) -> None:
         self.provider = provider
         self.meter: Meter = meter or Tally()
@@ -135,9 +144,11 @@ class Gateway:
                 request,
                 messages=(
                     *request.messages,
-                    Message("assistant", reply.text or "(nothing)"),
+                    Message("assistant", reply.text.strip() or "(nothing)"),
                     Message("user", _REPAIR.format(problem=wrong)),
                 ),
+                # Another question: whoever remembers the first one's key must not repeat the first answer.
+                idempotency_key=request.idempotency_key and f"{request.idempotency_key}:mended",
             )
         reply = await self._call(again, schema)
         try:
@@ -168,27 +179,42 @@ class Gateway:
 
     async def _metered(self, request: LLMRequest, schema: Mapping[str, Any] | None) -> LLMReply:
         model = request.model or self.default_model
-        price = price_of(model, self._prices)
-        most = price.of(Usage(input_tokens=estimate_input(request), output_tokens=request.max_tokens))
-        reservation = Reservation(request, model, 0.0 if self.simulated else most)
-        await self.meter.reserve(reservation)
+        prices = self._prices()
+        most = price_of(model, prices).at_most(
+            estimate_input(request, schema), model_named(model).output_tokens(request)
+        )
+        reservation = Reservation(
+            request, model, 0.0 if self.simulated else most, unpriced=not is_priced(model, prices)
+        )
+        await self._reserve(reservation)
         # Until it is known what the call used, it used what was reserved.
-        ending = _Ending("cancelled", Usage(), reservation.most_usd, most)
+        ending = _Ending("cancelled", made=False)
         began = trio.current_time()
         try:
+            await self._check_service()
+            ending = _Ending("cancelled", cost_usd=reservation.most_usd, would_cost_usd=most)
             answer = await self._guarded(request, model, schema)
-            cost = price_of(answer.model, self._prices).of(answer.usage)
-            ending = _Ending("ok", answer.usage, 0.0 if self.simulated else cost, cost)
-        except (NotNow, DatabaseError, LLMRequestRefused) as error:
-            ending = _Ending(type(error).__name__, Usage(), 0.0, 0.0)
-            raise
+            cost = price_of(answer.model, prices).of(answer.usage)
+            ending = _Ending(
+                "LLMReplyRefused" if answer.stopped == "refusal" else "ok",
+                answer.usage,
+                0.0 if self.simulated else cost,
+                cost,
+                model=answer.model,
+            )
+        except KeyRefused as error:
+            ending = ending.after(error)
+            # Without a time of its own: with another key the row is due at once.
+            raise KeyRefused(str(error)) from None
         except ReactorError as error:
-            ending = replace(ending, outcome=type(error).__name__)
+            ending = ending.after(error)
             raise
         finally:
             latency_s = trio.current_time() - began
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _AFTERWARDS_S):
                 await self.meter.settle(reservation, ending.settled(self.simulated, latency_s))
+        if answer.stopped == "refusal":
+            raise LLMReplyRefused(answer.text)
         return LLMReply(
             text=answer.text,
             model=answer.model,
@@ -201,11 +227,28 @@ class Gateway:
             stopped=answer.stopped,
         )
 
+    async def _reserve(self, reservation: Reservation) -> None:
+        """The amount is set aside; where there is room soon, that is waited for."""
+        give_up_at = trio.current_time() + _PLACE_WITHIN_S
+        while True:
+            try:
+                await self.meter.reserve(reservation)
+                return
+            except CallsQueued as queued:
+                pause_s = min(queued.delay_s or _ASK_AGAIN_IN_S, _ASK_AGAIN_IN_S)
+                if trio.current_time() + pause_s > give_up_at:
+                    # Without a time of its own: the row is due when the service takes calls again.
+                    raise NotNow(str(queued)) from None
+            await trio.sleep(pause_s)
+            self._check_hold()
+
+    async def _check_service(self) -> None:
+        if not await self._guard.allow(self.provider.service):
+            raise ServiceClosed(self.provider.service)
+        self._check_hold()
+
     async def _guarded(self, request: LLMRequest, model: str, schema: Mapping[str, Any] | None) -> Answer:
         service = self.provider.service
-        if not await self._guard.allow(service):
-            raise ServiceClosed(service)
-        self._check_hold()
         try:
             with trio.move_on_after(request.timeout_s) as calling:
                 answer = await self.provider.answer(request, model, schema)
@@ -233,12 +276,39 @@ class Gateway:
 @dataclass(frozen=True, slots=True)
 class _Ending:
     outcome: str
-    usage: Usage
-    cost_usd: float
-    would_cost_usd: float
+    usage: Usage = _NOTHING
+    cost_usd: float = 0.0
+    would_cost_usd: float = 0.0
+    made: bool = True
+    model: str | None = None
+    pause: str | None = None
+    pause_s: float | None = None
+
+    def after(self, error: ReactorError) -> "_Ending":
+        """What it is when the call ended in ``error``: what may have been charged stays as reserved, all else is free."""
+        free = not self.made or isinstance(error, NotNow | DatabaseError | LLMRequestRefused)
+        if free or (isinstance(error, LLMUnavailable) and not error.may_cost):
+            ending = _Ending(type(error).__name__, made=self.made)
+            if isinstance(error, RateLimited):
+                return replace(ending, pause="rate_limited", pause_s=error.delay_s)
+            if isinstance(error, KeyRefused):
+                return replace(ending, pause="key_refused", pause_s=error.delay_s)
+            return ending
+        return replace(self, outcome=type(error).__name__)
 
     def settled(self, simulated: bool, latency_s: float) -> Settlement:
-        return Settlement(self.outcome, simulated, self.usage, self.cost_usd, self.would_cost_usd, latency_s)
+        return Settlement(
+            self.outcome,
+            simulated,
+            self.usage,
+            self.cost_usd,
+            self.would_cost_usd,
+            latency_s,
+            self.made,
+            self.model,
+            self.pause,
+            self.pause_s,
+        )
 
 
 class _WrongShapeError(Exception):

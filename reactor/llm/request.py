@@ -78,12 +78,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a provider hands to the gateway. ``stopped``: ``end``, or ``max_tokens`` when it was cut short."""
+    """What a provider hands to the gateway.
+
+    ``stopped``: ``end``, ``max_tokens`` when it was cut short, or ``refusal`` when the model declined; then ``text`` is why.
+    """
 
     text: str
     model: str
     usage: Usage
-    stopped: Literal["end", "max_tokens"] = "end"
+    stopped: Literal["end", "max_tokens", "refusal"] = "end"
 
 
 @dataclass(frozen=True, slots=True)

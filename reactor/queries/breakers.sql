@@ -11,17 +11,9 @@ select ops_breaker_record(%(service)s, %(success)s);
 select ops_breaker_reset(%(service)s);
 
 -- name: closed_services
--- Services that may not be called now, each with the seconds until a try may be allowed; half open with every permit given: 1.
-select
-  breaker.service,
-  case breaker.state
-    when 'open' then
-      extract(epoch from breaker.opened_at + breaker.open_seconds * interval '1 second' - ops_now())::float8
-    else 1.0::float8
-  end as wait_s
-from ops_circuit_breaker as breaker
-where breaker.state <> 'closed'
-  and ops_breaker_refuses(breaker);
+-- Services that may not be called now with the key, each with the seconds until a try may be allowed; half open with every permit given: 1.
+select shut.service, shut.wait_s
+from ops_closed_services(%(key_print)s) as shut;
 
 -- name: breakers
 -- Every breaker, by name; open_until is null unless it is open.

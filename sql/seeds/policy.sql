@@ -19,23 +19,6 @@ values
       }
     }',
     '{}'
-  ),
-  (
-    'llm_limits',
-    'Tokens a call may answer with, by purpose, and tokens a prompt may have.',
-    '{
-      "type": "object",
-      "additionalProperties": false,
-      "properties": {
-        "turn": {"type": "integer", "minimum": 16, "maximum": 64000},
-        "distil": {"type": "integer", "minimum": 16, "maximum": 64000},
-        "initiative": {"type": "integer", "minimum": 16, "maximum": 64000},
-        "step": {"type": "integer", "minimum": 16, "maximum": 64000},
-        "write_content": {"type": "integer", "minimum": 16, "maximum": 64000},
-        "input": {"type": "integer", "minimum": 500, "maximum": 500000}
-      }
-    }',
-    '{"turn": 160, "distil": 1500, "initiative": 800, "step": 1200, "write_content": 2000, "input": 12000}'
   )
 on conflict on constraint ops_policy_pkey do update
 set

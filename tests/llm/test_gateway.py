@@ -84,7 +84,7 @@ def ask(text: str = "hi", **more: Any) -> LLMRequest:
 
 def gateway(provider: Any, door: Door | None = None, **more: Any) -> tuple[Gateway, Tally]:
     tally = Tally()
-    made = Gateway(provider, door or Door(), meter=tally, prices=PRICES, default_model="cheap", **more)
+    made = Gateway(provider, door or Door(), meter=tally, prices=lambda: PRICES, default_model="cheap", **more)
     return made, tally
 
 
@@ -213,7 +213,7 @@ async def test_a_meter_that_has_nothing_left_stops_the_call_before_the_breaker_i
             raise NotNow("the budget of today is spent", 60.0)
 
     provider, door = Provider(), Door()
-    opened = Gateway(provider, door, meter=Spent(), prices=PRICES)
+    opened = Gateway(provider, door, meter=Spent(), prices=lambda: PRICES)
     with pytest.raises(NotNow, match="budget"):
         await opened.complete(ask())
     assert (provider.calls, door.asked) == (0, 0)
