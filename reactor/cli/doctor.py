@@ -66,15 +66,8 @@ async def _examine() -> AsyncIterator[Finding]:
     except ReactorError as error:
         yield Finding("settings", "broken", str(error))
         return
-    if settings.provider() == "mock":
-        yield Finding("settings", "ok", "the language model is the mock: answers are simulated")
-    else:
-        yield Finding(
-            "settings",
-            "broken",
-            "a real model is asked for, which this version does not have",
-            "set VOXYZ_LLM=mock",
-        )
+    model = settings.model if settings.provider() == "anthropic" else "the mock: answers are simulated"
+    yield Finding("settings", "ok", f"the language model is {model}")
     try:
         async with database(settings) as place:
             async for finding in _examine_database(place):

@@ -55,8 +55,8 @@ async def closed_services(conn: Connection, key_print: str = "") -> dict[str, fl
     """Services not callable now, each with the seconds until a try may be allowed, more than 0.
 
     Closed is what its breaker refuses, and for the key of that fingerprint also what the provider asked to wait for, what
-    would be too much for this minute, or for the budget. A breaker that is half open with all permits given says 1.0: reports
-    or lapses decide, not a known time.
+    would be too much for this minute, or for the budget. A breaker that is half open with all permits given says
+    1.0: reports or lapses decide, not a known time.
     """
     return dict(await conn.fetch_all(_SQL["closed_services"], {"key_print": key_print}))
 

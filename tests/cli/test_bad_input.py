@@ -206,8 +206,3 @@ def test_a_time_zone_that_does_not_exist_is_refused(voxyz: Voxyz) -> None:
 
 def test_init_without_a_terminal_asks_for_yes(voxyz: Voxyz) -> None:
     assert "--yes" in voxyz("init").complained(2)
-
-
-def test_a_key_is_not_met_with_simulated_answers_in_silence(voxyz: Voxyz) -> None:
-    assert "VOXYZ_LLM=mock" in voxyz("run", ANTHROPIC_API_KEY="sk-none").complained(2)
-    assert "VOXYZ_LLM=mock" in voxyz("run", ANTHROPIC_API_KEY="sk-none", VOXYZ_LLM="anthropic").complained(2)
