@@ -7,8 +7,13 @@ from typing import Any
 import psycopg
 import pytest
 import trio
+from hypothesis import settings
 
 from tests.support.server import PrivateServer, chosen_binaries, private_server
+
+# Properties prove behaviour; how long one example takes is the machine's affair.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 _names = itertools.count(1)
 
