@@ -33,7 +33,7 @@ async def test_a_cancelled_row_stops_its_handler_within_a_second(
     memory = Memory(_for_ever)
     async with reactor_on(database, memory, queues=tuple(Queue)) as reactor:
         id = insert_into(sql, queue)
-        await until_status(sql, id, "running", queue)
+        await until(lambda: memory.began_ids == [id])
         assert scalar(sql, "select ops_cancel(%s, %s)", queue.what, id)
         assert status(sql, id, queue) == "cancelled"
         await until(lambda: memory.cancelled == [id], within_s=1.0)
