@@ -90,7 +90,7 @@ class AnthropicProvider:
                 log.info("parameter_left_out", model=model, parameter=refused, reason=_said(error))
             except anthropic.AnthropicError as error:
                 raise _translated(error, model) from None
-            except (ValueError, TypeError, AttributeError) as error:
+            except ValueError as error:
                 raise _no_message(type(error).__name__) from None
             else:
                 return _read(message, model)
@@ -99,10 +99,7 @@ class AnthropicProvider:
         """Which of the parameters the complaint is about, if one that can be left out."""
         said = _said(error)
         for word, parameter in _OPTIONAL.items():
-            present = parameter in given or (
-                parameter == "cache_control" and isinstance(given["system"], list)
-            )
-            if word in said and present:
+            if word in said and _is_given(parameter, given):
                 return parameter
         return None
 
@@ -117,7 +114,8 @@ def _parameters(
     given: dict[str, Any] = {"model": model, "max_tokens": takes.output_tokens(request), "messages": messages}
     if request.temperature is not None:
         if takes.sampling and "temperature" not in left_out:
-            given["temperature"] = request.temperature
+            # The SDK has no argument for it any more; older models and strangers do.
+            given["extra_body"] = {"temperature": request.temperature}
         elif manner := _manner(request.temperature):
             system = f"{system}\n\n{manner}" if system else manner
     if (thinking := _thinking(request, takes)) and "thinking" not in left_out:
@@ -137,6 +135,15 @@ def _parameters(
     else:
         given["system"] = anthropic.omit
     return given
+
+
+def _is_given(parameter: str, given: Mapping[str, Any]) -> bool:
+    match parameter:
+        case "temperature":
+            return "extra_body" in given
+        case "cache_control":
+            return isinstance(given["system"], list)
+    return parameter in given
 
 
 def _thinking(request: LLMRequest, takes: Model) -> dict[str, Any] | None:

@@ -84,7 +84,9 @@ def ask(text: str = "hi", **more: Any) -> LLMRequest:
 
 def gateway(provider: Any, door: Door | None = None, **more: Any) -> tuple[Gateway, Tally]:
     tally = Tally()
-    made = Gateway(provider, door or Door(), meter=tally, prices=lambda: PRICES, default_model="cheap", **more)
+    made = Gateway(
+        provider, door or Door(), meter=tally, prices=lambda: PRICES, default_model="cheap", **more
+    )
     return made, tally
 
 
