@@ -264,7 +264,7 @@ async def _until_told_to_stop(
 
 def _tell_ready(reactor: Reactor, settings: Settings, place: Database, url: str) -> None:
     where = f"embedded {place.embedded.path}" if place.embedded is not None else redact(place.dsn)
-    llm = settings.provider()
+    llm = "mock" if settings.provider() == "mock" else settings.model
     click.echo(f"ready: database {where} · parts {', '.join(reactor.plan.parts)} · llm {llm} · {url}")
     sys.stdout.flush()
     if sys.stdout.isatty():
