@@ -13,7 +13,7 @@ from typing import NoReturn
 import structlog
 import trio
 
-from reactor.errors import DatabaseError, PoolTimeout
+from reactor.errors import AccessDenied, DatabaseError, PoolTimeout
 from reactor.model.backoff import delay
 from reactor.model.queues import Queue
 from reactor.pg import Pool
@@ -124,19 +124,21 @@ class Completer:
                         [item for item in batch if isinstance(item, Settlement)],
                     )
                 self._note_fenced_out(batch, done | settled.keys())
+                if failures:
+                    log.info("completions_go_on", queue=self.queue.value)
                 return
-            except PoolTimeout:
-                log.warning(
-                    "completions_wait_for_a_connection", queue=self.queue.value, unwritten=self.unwritten
-                )
             except DatabaseError as error:
-                if not error.transient:
+                if not error.transient and not isinstance(error, AccessDenied):  # a password is put right
                     await self._write_one_by_one(batch, error)
                     return
-                in_doubt = True
-                log.warning(
-                    "completions_delayed", queue=self.queue.value, unwritten=self.unwritten, reason=str(error)
-                )
+                in_doubt = in_doubt or not isinstance(error, PoolTimeout)
+                if not failures:  # one line when it begins, one when it is over
+                    log.warning(
+                        "completions_delayed",
+                        queue=self.queue.value,
+                        unwritten=self.unwritten,
+                        reason=str(error),
+                    )
             await trio.sleep(delay(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=self._chance()))
             failures += 1
 

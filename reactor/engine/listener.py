@@ -27,10 +27,14 @@ DEAF_AGAIN_S = 60.0
 RETRY_BASE_S = 0.1
 RETRY_CAP_S = 5.0
 LIVENESS_WITHIN_S = 2.0
+LISTEN_WITHIN_S = 4.0
 
 
 class Listener:
-    """``conn`` is the connection that hears now, None while there is none; ``up`` says the same."""
+    """``conn`` is the connection that hears now, None while there is none; ``up`` says the same.
+
+    ``connected`` is called whenever it hears again, with the time (trio's clock) at which it last ceased to.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,7 @@ class Listener:
         *,
         liveness_key: int,
         chance: Callable[[], float],
-        connected: Callable[[], None],
+        connected: Callable[[float | None], None],
     ) -> None:
         self.conn: ListeningConnection | None = None
         self.deaf = False
@@ -51,6 +55,7 @@ class Listener:
         self._chance = chance
         self._connected = connected
         self._trouble: str | None = None
+        self._lost_at: float | None = None
 
     @property
     def up(self) -> bool:
@@ -64,7 +69,8 @@ class Listener:
             conn: ListeningConnection | None = None
             try:
                 conn = await self._open()
-                await conn.listen(*CHANNELS)
+                with trio.fail_after(LISTEN_WITHIN_S):
+                    await conn.listen(*CHANNELS)
                 self.deaf = not await self._proven(conn)
                 if not self.deaf:
                     with trio.fail_after(LIVENESS_WITHIN_S):
@@ -79,6 +85,8 @@ class Listener:
             except trio.TooSlowError:
                 self._note("the database is too slow to answer")
             finally:
+                if self.conn is not None:
+                    self._lost_at = trio.current_time()
                 self.conn = None
                 if conn is not None:
                     await conn.aclose()
@@ -103,8 +111,9 @@ class Listener:
     async def _proven(self, conn: ListeningConnection) -> bool:
         """Whether a notification sent elsewhere is heard here, with no query in between."""
         token = f"hello:{uuid4()}"
-        async with self._pool.connection() as other:
-            await other.run("select pg_notify(%s, %s)", (CONTROL_CHANNEL, token))
+        with trio.fail_after(LISTEN_WITHIN_S):
+            async with self._pool.connection() as other:
+                await other.run("select pg_notify(%s, %s)", (CONTROL_CHANNEL, token))
         with trio.move_on_after(PROOF_WITHIN_S):
             while True:
                 for notification in await conn.next_batch():
@@ -118,7 +127,7 @@ class Listener:
             log.info("listening_again")
             self._trouble = None
         self.conn = conn
-        self._connected()
+        self._connected(self._lost_at)
         self._control.wake_all(Via.NEWS)
 
     def _note(self, trouble: str) -> None:

@@ -25,7 +25,9 @@ from reactor.engine.control import Control, Line
 from reactor.engine.dispatcher import Dispatcher
 from reactor.engine.doorbell import Doorbell
 from reactor.engine.executor import STOPPED, Executor
+from reactor.engine.lifeline import Lifeline
 from reactor.engine.listener import Listener
+from reactor.engine.lookout import Lookout
 from reactor.engine.pauses import Pauses
 from reactor.engine.plan import Plan, QueuePlan
 from reactor.engine.rescuer import Rescuer
@@ -46,6 +48,7 @@ log = structlog.get_logger()
 FLUSH_WITHIN_S = 10.0
 FAREWELL_WITHIN_S = 3.0
 CANCEL_WITHIN_S = 5.0
+CUT_OFF = "cut off from the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Reactor:
         self.pool = pool or work_pool(plan.dsn, plan.liveness_key, plan.pool_limit)
         self.services = Services(self.pool, plan.closed_services, self._services_opened)
         self.pauses = Pauses(self.pool, self._pauses_changed)
-        self.rescuer = Rescuer(self.pool)
+        self.rescuer = Rescuer(self.pool, lambda: self.listener.up or self.listener.deaf)
         self.strangers = Strangers(self.pool, plan.kinds)
         self.completers: dict[Queue, Completer] = {}
         self.lines = {queue: self._line(queue, part) for queue, part in plan.queues.items()}
@@ -96,15 +99,20 @@ class Reactor:
             connected=self._listener_connected,
         )
         self.keepers = plan.keepers(self.pool, lambda: self.listener.up)
+        lifeline = Lifeline(self.listener, self.pool, self._cut_off)
         self.sweeper = Sweeper(
             self.identity,
             self.lines,
             self.listener,
-            self.pool,
+            lifeline,
             every_s={queue: part.sweep_s for queue, part in plan.queues.items()},
             taker=lambda: self._taker(Queue.MISSION),
+            peers_work=lambda: self.lookout.somebody_works(),
             found_dead=self.rescuer.found_dead,
             strangers=self.strangers.fail,
+        )
+        self.lookout = Lookout(
+            self.identity.id, lifeline, working=self.sweeper.holds, found_dead=self.rescuer.found_dead
         )
         self._claiming = trio.CancelScope()
         self._grace = trio.CancelScope()
@@ -131,6 +139,7 @@ class Reactor:
             nursery.start_soon(self._dispatch)
             nursery.start_soon(self.sweeper.run)
             nursery.start_soon(self.sweeper.settle_doubts)
+            nursery.start_soon(self.lookout.run)
             task_status.started()
         raise AssertionError("roles never return")
 
@@ -265,12 +274,25 @@ class Reactor:
         for queue in paused & self.lines.keys():
             self.lines[queue].executor.give_back_shelf()
 
-    def _listener_connected(self) -> None:
+    def _listener_connected(self, lost_at: float | None) -> None:
+        if lost_at is not None:
+            if not self.pool.has_since(lost_at):
+                self.rescuer.lost_everything()
+            self.sweeper.beat_now()
         self.services.invalidate()
         self.pauses.invalidate()
         self.plan.policy_changed()
         self._word(HEARD)
 
+    def _cut_off(self) -> None:
+        """Nothing has answered for so long that peers may soon take over what runs here: it is stopped before."""
+        stopped = self.running()
+        for line in self.lines.values():
+            line.executor.give_back_shelf()
+            line.executor.give_back_running(CUT_OFF)
+        log.warning("cut_off", stopped=stopped, hint="the database does not answer")
+
     def _word(self, word: str) -> None:
+        self.lookout.hear(word)
         for keeper in self.keepers:
             keeper.alarm.hear(word)

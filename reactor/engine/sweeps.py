@@ -2,22 +2,26 @@
 
 One statement does the heartbeat, the look for dead peers, and "is anything due?" for every queue whose interval is over. It
 runs on the listener's own connection, with a deadline: that it is answered is the proof that the listener lives. While
-nobody listens it runs on a connection of the pool.
+nobody listens it runs on a connection of the pool. Whoever has a line again beats at once: what was running here may have
+been taken over meanwhile.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
+from uuid import UUID
 
 import structlog
 import trio
 
 from reactor.engine.control import Line
+from reactor.engine.lifeline import Lifeline
 from reactor.engine.listener import Listener
 from reactor.engine.wake import Via
 from reactor.errors import DatabaseError
 from reactor.model.queues import Queue
-from reactor.pg import Connection, Pool
+from reactor.pg import Connection
 from reactor.store import queues, workers
 from reactor.store.queues import Taker
 from reactor.store.workers import Beat, Identity
@@ -25,10 +29,8 @@ from reactor.store.workers import Beat, Identity
 log = structlog.get_logger()
 
 BEAT_S = 5.0
-ANSWER_WITHIN_S = 4.0
 RING_MAY_TAKE_S = 0.25
 DOUBT_PAUSES_S = (0.05, 0.4)  # a claim's answer takes less than this to arrive, or the beat will see to it
-TRUST_PEERS_ARE_DEAD_AFTER_S = 10.0  # with a connection again: after a server restart everybody looks dead
 
 
 class Sweeper:
@@ -39,24 +41,26 @@ class Sweeper:
         identity: Identity,
         lines: Mapping[Queue, Line],
         listener: Listener,
-        pool: Pool,
+        lifeline: Lifeline,
         *,
         every_s: Mapping[Queue, float],
         taker: Callable[[], Taker],
-        found_dead: Callable[[Beat], Awaitable[None]],
+        peers_work: Callable[[], None],
+        found_dead: Callable[[Collection[UUID]], Awaitable[None]],
         strangers: Callable[[], Awaitable[None]],
     ) -> None:
         self._identity = identity
         self._lines = lines
         self._listener = listener
-        self._pool = pool
+        self._lifeline = lifeline
         self._every_s = {queue: every_s[queue] for queue in lines}
         self._taker = taker
+        self._peers_work = peers_work
         self._found_dead = found_dead
         self._strangers = strangers
         self._next = dict.fromkeys(lines, 0.0)
-        self._lost_at: float | None = None
         self._doubted = trio.Event()
+        self._now = trio.Event()
 
     async def run(self) -> NoReturn:
         """Beat for ever; a beat that fails is tried again at the next."""
@@ -65,10 +69,19 @@ class Sweeper:
             began_at = trio.current_time()
             try:
                 await self._beat(began_at)
-            except (DatabaseError, trio.TooSlowError) as error:
-                self._lost_at = trio.current_time()
+            except DatabaseError as error:
                 log.debug("beat_failed", reason=str(error))
-            await trio.sleep_until(began_at + beat_s)
+            with trio.move_on_at(began_at + beat_s):
+                await self._now.wait()
+            self._now = trio.Event()
+
+    def beat_now(self) -> None:
+        """There is a line again: do not wait for the next beat."""
+        self._now.set()
+
+    def holds(self) -> bool:
+        """Whether any row is in our hands."""
+        return any(line.executor.load for line in self._lines.values())
 
     def doubt(self) -> None:
         """A row was cancelled that no runner here knows: it may be in a claim whose answer is on its way."""
@@ -86,37 +99,33 @@ class Sweeper:
 
     async def _beat(self, now: float) -> None:
         due_now = {queue for queue, at in self._next.items() if at <= now + 0.001}
-        listening = self._listener.conn
-        if listening is not None:
-            try:
-                with trio.fail_after(ANSWER_WITHIN_S):
-                    beat = await self._ask(listening, due_now)
-            except trio.TooSlowError:
-                await self._listener.drop(listening)
-                raise
-        else:
-            with trio.fail_after(ANSWER_WITHIN_S):
-                async with self._pool.connection() as conn:
-                    beat = await self._ask(conn, due_now)
+        listening = self._listener.up
+        beat = await self._lifeline.ask(lambda conn: self._ask(conn, due_now))
         for queue in due_now:
             self._next[queue] = now + self._every_s[queue]
         found = [queue for queue in due_now if beat.due[queue]]
-        if found and listening is not None:
-            await trio.sleep(
-                RING_MAY_TAKE_S
-            )  # what was committed just now has its ring on the way, behind our answer
+        if found and listening:  # what was committed just now has its ring on the way, behind our answer
+            await trio.sleep(RING_MAY_TAKE_S)
         for queue in found:
             self._lines[queue].wake.ring(Via.SWEEP)
         if beat.strangers:
             await self._strangers()
         await self._drop_rows_no_longer_ours()
-        if beat.dead and not self._just_back(now):
-            await self._found_dead(beat)
+        await self._lifeline.drop_unanswered()
+        if beat.dead:
+            await self._found_dead(beat.dead)
+        if beat.working:
+            self._peers_work()
 
     async def _ask(self, conn: Connection, due_now: set[Queue]) -> Beat:
         taker = self._taker()
         beat = await workers.beat(
-            conn, self._identity.id, kinds=taker.kinds, agent=taker.agent, queues=due_now
+            conn,
+            self._identity.id,
+            working=self.holds(),
+            kinds=taker.kinds,
+            agent=taker.agent,
+            queues=due_now,
         )
         if not beat.registered:
             await workers.register(conn, self._identity)
@@ -129,11 +138,7 @@ class Sweeper:
             held = line.executor.holds()
             if not held:
                 continue
-            async with self._pool.connection() as conn:
-                mine = await queues.still_mine(conn, queue, held)
+            mine = await self._lifeline.ask_pool(partial(queues.still_mine, queue=queue, held=held))
             for id, token in held:
                 if id not in mine and line.executor.stop_row(id, token):
                     log.info("row_no_longer_ours", queue=queue.value, id=id)
-
-    def _just_back(self, now: float) -> bool:
-        return self._lost_at is not None and now - self._lost_at < TRUST_PEERS_ARE_DEAD_AFTER_S

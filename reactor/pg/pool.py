@@ -10,11 +10,15 @@ something to say although nobody asked (the server ended it) is dropped; one idl
 It is looked at when it comes back: one inside a transaction is rolled back, one with a statement in flight
 closed. Session state (settings, advisory locks) is the borrower's to undo.
 
+A line that swallows what it is given never ends by itself: what only the borrowers of others can tell, `sever` and
+`drop_unanswered` act upon.
+
 When opening fails for a reason that may pass, borrowers keep trying until their time is up; but only one at a
 time knocks, at jittered, growing intervals, and the others wait for what it finds.
 """
 
 import contextlib
+import math
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -62,6 +66,8 @@ class Pool:
         self._permits = trio.Semaphore(limit, max_value=limit)
         self._stack: list[_Idle] = []
         self._expires_at: dict[Connection, float] = {}
+        self._opened_at: dict[Connection, float] = {}
+        self.answered_at = -math.inf  # when a borrower last gave a connection back in order
         self._waiting: set[trio.CancelScope] = set()
         self._closed = False
         self._knocking = trio.Lock()
@@ -96,6 +102,26 @@ class Pool:
             scope.cancel()
         while self._stack:
             await self._drop(self._stack.pop().connection)
+
+    async def sever(self) -> None:
+        """Every connection is closed, lent ones too: their borrowers get ConnectionLost. The next are opened anew."""
+        for connection in list(self._expires_at):
+            await connection.aclose()
+
+    async def drop_unanswered(self, longer_than_s: float) -> int:
+        """Lent connections whose statement got no answer in that time are closed; returns how many."""
+        silent = [one for one in self._expires_at if not one.closed and one.unanswered_s > longer_than_s]
+        for connection in silent:
+            await connection.aclose()
+        return len(silent)
+
+    def has_since(self, at: float) -> bool:
+        """Whether a connection opened before ``at``, by trio's clock, is still there."""
+        idle = {entry.connection for entry in self._stack}
+        return any(
+            opened_at < at and not (one.hung_up() if one in idle else one.closed)
+            for one, opened_at in self._opened_at.items()
+        )
 
     async def acquire(self, timeout_s: float) -> Connection:
         """A connection of the caller's own until `release`; without a checkpoint when one is ready to go."""
@@ -195,7 +221,8 @@ class Pool:
         self._trouble = ""
         # Connections opened together must not all end together.
         life_s = self._max_lifetime_s * self._rng.uniform(0.9, 1.0)
-        self._expires_at[connection] = trio.current_time() + life_s
+        self._opened_at[connection] = now = trio.current_time()
+        self._expires_at[connection] = now + life_s
         return connection
 
     async def release(self, connection: Connection) -> None:
@@ -206,7 +233,8 @@ class Pool:
             if self._closed or not connection.idle or trio.current_time() >= self._expires_at[connection]:
                 await self._drop(connection)
             else:
-                self._stack.append(_Idle(connection, trio.current_time()))
+                self.answered_at = now = trio.current_time()
+                self._stack.append(_Idle(connection, now))
                 if self._failures:
                     self._came_back.set()
                     self._came_back = trio.Event()
@@ -223,6 +251,7 @@ class Pool:
 
     async def _drop(self, connection: Connection) -> None:
         self._expires_at.pop(connection, None)
+        self._opened_at.pop(connection, None)
         await connection.aclose()
 
 

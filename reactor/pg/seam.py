@@ -216,6 +216,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         # Somebody waiting for the socket while no statement runs; see reactor.pg.notifications.
         self._watch: trio.CancelScope | None = None
         self._yielded_at = 0.0
+        self._asked_at = 0.0
         self._abandoned = False
 
     @classmethod
@@ -231,6 +232,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
             `CANCEL_BOUND_S`, or closed. Nothing is sent at all in a scope that is cancelled already.
         """
         self.claim_socket()
+        self._asked_at = monotonic()
         try:
             await checkpoint_if_cancelled()
             if timeout is None:
@@ -268,6 +270,12 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
             raise e.OperationalError("the connection is closed") from error
         await self._breathe()
         return result
+
+    @property
+    def unanswered_s(self) -> float:
+        """How long the statement in flight has been waiting for its answer, in seconds; 0 when there is none."""
+        in_flight = self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
+        return monotonic() - self._asked_at if in_flight else 0.0
 
     def _refuse_if_abandoned(self) -> None:
         """Raise when the connection was closed while we waited.

@@ -26,16 +26,57 @@ where id = %(id)s;
 -- This session counts as the process being alive, for as long as it lasts.
 select pg_advisory_lock_shared(1987014778, %(liveness_key)s);
 
+-- name: revive
+-- The process that was taken for dead, but was only cut off, is one of the fleet again.
+update ops_workers as worker
+set state = 'ready'
+where worker.liveness_key = %(liveness_key)s
+  and worker.liveness_key <> 0
+  and worker.state = 'dead';
+
+-- name: say_working
+-- The process has rows running, and its peers hear of it.
+with said as (
+  update ops_workers as worker
+  set working = true
+  where worker.id = %(id)s
+  returning worker.id
+)
+select pg_notify('ops_control', 'working')
+from said;
+
+-- name: look
+-- Of the peers with rows running the next two, in the order of their ids as a ring: whether there are any, and who of them is dead.
+with peers as materialized (
+  select peer.id, peer.liveness_key, peer.heartbeat_at
+  from ops_workers as peer
+  where peer.id <> %(id)s
+    and peer.working
+    and peer.state in ('starting', 'ready', 'stopping')
+  order by peer.id > %(id)s desc, peer.id
+  limit 2
+)
+select
+  exists (select from peers) as working,
+  array(
+    select peers.id
+    from peers
+    where ops_worker_is_dead(peers.liveness_key, peers.heartbeat_at)
+  ) as dead;
+
 -- name: beat
 -- The heartbeat, the look for dead peers, and whether anything is due, in one statement.
 with beat as (
   update ops_workers
-  set heartbeat_at = ops_now()
+  set
+    heartbeat_at = ops_now(),
+    working = %(working)s,
+    state = case state when 'dead' then 'ready' else state end
   where id = %(id)s
   returning id
 ),
 peers as materialized (
-  select peer.id, peer.liveness_key
+  select peer.id, peer.liveness_key, peer.heartbeat_at, peer.working
   from ops_workers as peer
   where peer.id <> %(id)s
     and peer.state in ('starting', 'ready', 'stopping')
@@ -45,8 +86,9 @@ select
   array(
     select peers.id
     from peers
-    where pg_try_advisory_xact_lock(1987014778, peers.liveness_key)
+    where ops_worker_is_dead(peers.liveness_key, peers.heartbeat_at)
   ) as dead,
+  exists (select from peers where peers.working) as working,
   %(mission)s and exists (
     select
     from ops_mission_steps as step
@@ -84,9 +126,12 @@ select
   ) as strangers;
 
 -- name: bury
--- The dead process is marked so; true for the one who did it.
+-- The process is marked dead, if it still is: until this transaction ends it cannot come back. True for the one who did it.
 update ops_workers as worker
-set state = 'dead'
+set
+  state = 'dead',
+  working = false
 where worker.id = %(id)s
   and worker.state in ('starting', 'ready', 'stopping')
+  and ops_worker_is_dead(worker.liveness_key, worker.heartbeat_at)
 returning true;

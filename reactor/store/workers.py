@@ -29,11 +29,13 @@ class Identity:
 class Beat(NamedTuple):
     """What a heartbeat finds out.
 
-    ``registered`` is false when our own row is gone; ``strangers``: there are due steps of kinds we do not have.
+    ``registered`` is false when our own row is gone; ``working``: some peer has rows running; ``strangers``: there are due
+    steps of kinds we do not have.
     """
 
     registered: bool
     dead: list[UUID]
+    working: bool
     due: dict[Queue, bool]
     strangers: bool
 
@@ -61,21 +63,41 @@ async def set_state(conn: Connection, worker: UUID, state: str) -> None:
 
 
 async def hold_alive(conn: Connection, liveness_key: int) -> None:
-    """The process counts as alive for as long as this session lasts.
+    """The process counts as alive for as long as this session lasts, also when it was taken for dead before.
 
-    The lock is shared, so it waits only while somebody probes it, which takes one statement; the caller sets a deadline.
+    The lock is shared, so it waits only while somebody probes it or gives our rows back; the caller sets a deadline.
     """
     await conn.run(_SQL["live"], {"liveness_key": liveness_key})
+    await conn.run(_SQL["revive"], {"liveness_key": liveness_key})
+
+
+async def say_working(conn: Connection, worker: UUID) -> None:
+    """The peers know that the process has rows running."""
+    await conn.run(_SQL["say_working"], {"id": worker})
+
+
+async def look(conn: Connection, worker: UUID) -> tuple[bool, list[UUID]]:
+    """Whether any peer has rows running, and who of the two next after ``worker`` in the ring of those is dead."""
+    row = await conn.fetch_row(_SQL["look"], {"id": worker})
+    assert row is not None
+    return row[0], row[1]
 
 
 async def beat(
-    conn: Connection, worker: UUID, *, kinds: Sequence[str], agent: str | None, queues: Collection[Queue]
+    conn: Connection,
+    worker: UUID,
+    *,
+    working: bool,
+    kinds: Sequence[str],
+    agent: str | None,
+    queues: Collection[Queue],
 ) -> Beat:
     """The heartbeat is written; returns which peers are dead and which of ``queues`` have due rows we may take."""
     row = await conn.fetch_row(
         _SQL["beat"],
         {
             "id": worker,
+            "working": working,
             "kinds": list(kinds),
             "agent": agent,
             "mission": Queue.MISSION in queues,
@@ -84,9 +106,9 @@ async def beat(
         },
     )
     assert row is not None
-    return Beat(row[0], row[1], dict(zip(Queue, row[2:5], strict=True)), row[5])
+    return Beat(row[0], row[1], row[2], dict(zip(Queue, row[3:6], strict=True)), row[6])
 
 
 async def bury(conn: Connection, worker: UUID) -> bool:
-    """The process is marked dead; True for whoever did it first."""
+    """The process is marked dead and cannot come back before this transaction ends; True for whoever did it first."""
     return bool(await conn.fetch_value(_SQL["bury"], {"id": worker}))

@@ -17,6 +17,40 @@ class Proxy:
     port: int
     judge: Verdict = field(default=lambda data: None)
     cuts: int = 0
+    refusing: bool = False
+    _lines: list["Line"] = field(default_factory=list)
+
+    @property
+    def lines(self) -> int:
+        """How many lines stand now."""
+        return len(self._lines)
+
+    def swallow(self) -> None:
+        """What is said on the lines that stand now is taken and forgotten, both ways; nobody is told."""
+        for line in self._lines:
+            line.swallowing = True
+
+    async def cut(self) -> None:
+        """The lines that stand now are ended, at both ends."""
+        for line in list(self._lines):
+            line.swallowing = False
+            await line.client.aclose()
+            await line.server.aclose()
+
+    async def give_up(self) -> None:
+        """The server's end of the lines that stand now is closed, as its own timeouts would: the client is not told."""
+        for line in list(self._lines):
+            line.swallowing = True
+            await line.server.aclose()
+
+
+@dataclass(eq=False)
+class Line:
+    """One client with its server; ``swallowing``: nothing comes through."""
+
+    client: trio.SocketStream
+    server: trio.SocketStream
+    swallowing: bool = False
 
 
 @asynccontextmanager
@@ -26,9 +60,16 @@ async def proxy_to(unix_socket: Path) -> AsyncIterator[Proxy]:
     proxy = Proxy(listeners[0].socket.getsockname()[1])
 
     async def serve(client: trio.SocketStream) -> None:
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            async with client, await trio.open_unix_socket(unix_socket) as server:
-                await _relay(proxy, client, server)
+        if proxy.refusing:
+            await client.aclose()
+            return
+        async with client, await trio.open_unix_socket(unix_socket) as server:
+            line = Line(client, server)
+            proxy._lines.append(line)
+            try:
+                await _relay(proxy, line)
+            finally:
+                proxy._lines.remove(line)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, serve, listeners)
@@ -36,28 +77,36 @@ async def proxy_to(unix_socket: Path) -> AsyncIterator[Proxy]:
         nursery.cancel_scope.cancel()
 
 
-async def _relay(proxy: Proxy, client: trio.SocketStream, server: trio.SocketStream) -> None:
+async def _relay(proxy: Proxy, line: Line) -> None:
     cut_after_answer = False
 
     async with trio.open_nursery() as nursery:
 
         async def answers() -> None:
-            async for data in server:
-                if cut_after_answer:
-                    break
-                await client.send_all(data)
-            nursery.cancel_scope.cancel()
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                async for data in line.server:
+                    if cut_after_answer:
+                        break
+                    if not line.swallowing:
+                        await line.client.send_all(data)
+            if not line.swallowing:
+                nursery.cancel_scope.cancel()
 
         async def questions() -> None:
             nonlocal cut_after_answer
-            async for data in client:
-                verdict = proxy.judge(bytes(data))
-                if verdict is not None:
-                    proxy.cuts += 1
-                if verdict == "before":
-                    break
-                cut_after_answer = verdict == "after"
-                await server.send_all(data)
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                async for data in line.client:
+                    if line.swallowing:
+                        continue
+                    verdict = proxy.judge(bytes(data))
+                    if verdict is not None:
+                        proxy.cuts += 1
+                    if verdict == "before":
+                        break
+                    cut_after_answer = verdict == "after"
+                    await line.server.send_all(data)
+            if line.swallowing:
+                await trio.sleep_forever()  # the server does not hear of it either
             if not cut_after_answer:
                 nursery.cancel_scope.cancel()
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import trio
 
 from reactor.model.outcomes import Outcome
@@ -25,6 +26,7 @@ from tests.engine.support import (
     until_none_unfinished,
     until_status,
 )
+from tests.support.waiting import until
 
 OFTEN = dict.fromkeys(Queue, 0.1)  # beats come as often as sweeps
 RUNNING = "select count(*) from ops_mission_steps where status = 'running'"
@@ -81,6 +83,22 @@ async def test_an_idle_reactor_hears_of_a_dead_peers_rows(database: str, sql: Se
             kill(process)
         memory.known = ("noop", "other")
         await until_status(sql, id, "succeeded", within_s=5.0)  # rung by the rescue: sweeps are off
+
+
+async def test_peers_of_one_that_works_look_after_it_between_the_beats(
+    database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactor.engine.sweeps.BEAT_S", 1e6)  # of the peers, not of the one that is killed
+    memory = Memory(known=("nothing",))
+    async with reactor_on(database, memory) as one, reactor_on(database, Memory(known=("nothing",))) as two:
+        with victim(database, "other", 600) as process:
+            id = insert(sql, "other")
+            said = "select count(*) from ops_workers where pid = %s and working"
+            await until(lambda: scalar(sql, said, process.pid) == 1)
+            memory.known = ("other",)
+            kill(process)
+            await until_status(sql, id, "succeeded", within_s=10)
+        assert one.rescuer.rescued[Queue.MISSION] + two.rescuer.rescued[Queue.MISSION] == 1
 
 
 async def test_a_killed_step_of_a_mission_runs_again_and_the_mission_goes_on(
