@@ -2,7 +2,6 @@
 
 import os
 import random
-import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -17,10 +16,10 @@ from reactor.cli import logs
 from reactor.cli.asking import Asking, asking
 from reactor.cli.runtime import Database, database, run
 from reactor.cli.terminal import LogWatcher, TerminalWatcher
-from reactor.engine.connections import work_pool
+from reactor.engine.connections import Sessions, work_pool
 from reactor.engine.digest import Digest
 from reactor.engine.metrics import CountedMeter, Metrics
-from reactor.engine.plan import Plan, QueuePlan
+from reactor.engine.plan import Plan, QueuePlan, new_liveness_key
 from reactor.engine.supervisor import Reactor, Stopped
 from reactor.engine.timekeepers import keepers
 from reactor.engine.work import Watcher, Work
@@ -150,8 +149,9 @@ async def _reactor(
 
     Raises: ConfigurationError: AGENT_ID names nobody who works here.
     """
-    liveness_key = secrets.randbelow(2**31)
-    pool = work_pool(place.dsn, liveness_key, settings.pool_max)
+    liveness_key = new_liveness_key()
+    sessions = Sessions(place.dsn, place.direct_dsn, liveness_key)
+    pool = work_pool(sessions, settings.pool_max)
     roster = Roster()
     counted = (calls or CountedMeter()).on
     try:
@@ -159,7 +159,7 @@ async def _reactor(
             await _check_agent(settings, pool, roster)
             await _register_kinds(pool, registry)
             plan = _plan(settings, place, parts, registry, watcher, pool, roster, asks, liveness_key)
-            reactor = Reactor(plan, pool)
+            reactor = Reactor(plan, pool, sessions)
             async with trio.open_nursery() as nursery:
                 if place.embedded is not None:
                     nursery.start_soon(place.embedded.keep_running)

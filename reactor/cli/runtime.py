@@ -12,7 +12,6 @@ import trio
 from reactor.errors import DatabaseUnavailable
 from reactor.home import find_home
 from reactor.pg import Connection, connect
-from reactor.pg.dsn import is_pooler_hint
 from reactor.pg.embedded import EmbeddedServer, connect_if_running, ensure_running
 from reactor.settings import Settings
 
@@ -32,8 +31,7 @@ class Database:
 
     async def connect(self, name: str) -> Connection:
         """A new connection for work; the caller closes it."""
-        pooled = is_pooler_hint(self.dsn)
-        return await connect(self.dsn, name=name, prepare=not pooled)
+        return await connect(self.dsn, name=name)
 
 
 def home_of(settings: Settings) -> Path:

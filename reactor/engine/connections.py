@@ -1,8 +1,13 @@
-"""The connections a reactor works on."""
+"""The connections a reactor works on, and what it knows of the proxies between.
+
+Sessions are only used once they are proven: a ring was heard, on a connection whose backend seems to be its own (see
+`reactor.engine.listener`). Until then, and for as long as they do not hold, there is no bell and no liveness lock, and the
+fleet knows the process by its heartbeat alone.
+"""
 
 import trio
 
-from reactor.pg import Connection, Pool, connect
+from reactor.pg import QUIET_SESSION, Connection, ListeningConnection, Pool, connect, open_listener
 from reactor.store import workers
 
 LIVENESS_WITHIN_S = 2.0
@@ -22,20 +27,66 @@ PINNED_PLANS = {
 }
 
 
-def work_pool(dsn: str, liveness_key: int, limit: int) -> Pool:
-    """A pool whose plans are pinned, and whose connections are signs of life.
+class Sessions:
+    """Whether sessions last at ``direct_dsn``, and the connections that need it; work is done at ``dsn``."""
 
-    Each holds the process's liveness lock, shared: the process counts as dead when none of its connections is left.
-    """
+    def __init__(self, dsn: str, direct_dsn: str, liveness_key: int) -> None:
+        self._dsn = dsn
+        self._work_shared = False
+        self._direct_dsn = direct_dsn
+        self._liveness_key = liveness_key
+        self._proven = trio.Event()
 
-    async def open_work() -> Connection:
-        conn = await connect(dsn, name="work", settings=PINNED_PLANS)
+    @property
+    def proven(self) -> bool:
+        """Whether locks hold and rings are heard at ``direct_dsn``."""
+        return self._proven.is_set()
+
+    @property
+    def work_holds_locks(self) -> bool:
+        """Whether connections for work are signs of life."""
+        return not self._work_shared or (self.proven and self._dsn == self._direct_dsn)
+
+    def prove(self) -> None:
+        """They do."""
+        self._proven.set()
+
+    def doubt(self) -> None:
+        """They do not, or not any more."""
+        if self._proven.is_set():
+            self._proven = trio.Event()
+
+    async def open_unproven(self, name: str) -> ListeningConnection:
+        """A connection to find out with; it leaves nothing behind on a backend that is not its own."""
+        return await open_listener(self._direct_dsn, name=name, settings=QUIET_SESSION)
+
+    async def open(self, name: str) -> ListeningConnection:
+        """A connection whose session is its own, once that is proven."""
+        await self._proven.wait()
+        return await open_listener(self._direct_dsn, name=name, settings=QUIET_SESSION, ours=True)
+
+    async def open_work(self) -> Connection:
+        """A connection for work: a sign of life too, where its session is its own."""
+        ours = self.proven and self._dsn == self._direct_dsn
+        conn = await connect(self._dsn, name="work", settings=PINNED_PLANS, ours=ours)
+        self._work_shared = conn.shared
+        if not conn.shared:
+            await self.live(conn)
+        return conn
+
+    async def live(self, conn: Connection) -> None:
+        """While ``conn`` lasts, the process counts as alive; or ``conn`` is closed."""
         try:
             with trio.fail_after(LIVENESS_WITHIN_S):
-                await workers.hold_alive(conn, liveness_key)
+                await workers.hold_alive(conn, self._liveness_key)
         except BaseException:
             await conn.aclose()
             raise
-        return conn
 
-    return Pool(open_work, limit=limit)
+
+def work_pool(sessions: Sessions, limit: int) -> Pool:
+    """A pool whose plans are pinned, and whose connections are signs of life where they can be.
+
+    Each holds the process's liveness lock, shared: the process counts as dead when none of its connections is left.
+    """
+    return Pool(sessions.open_work, limit=limit)

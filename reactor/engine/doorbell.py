@@ -57,7 +57,7 @@ class Doorbell:
 
     def own_pid(self) -> int | None:
         """The backend that sends our own passes, which are not for us to hear."""
-        return None if self._conn is None else self._conn.info.backend_pid
+        return None if self._conn is None else self._conn.server_pid
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Keep a connection for the bell for ever; whenever one is lost, pass the bell on and open the next."""

@@ -1,9 +1,9 @@
 """The listener: hears the channels, and never dies.
 
-One connection listens. It is proven before it is trusted: a notification sent over another connection must be heard within
-2 s without a query in between, or something between us and the database swallows them (a transaction-pooling proxy does);
-then the reactor works on sweeps alone, says so once, and looks again once a minute. Every time it hears again it wakes all
-dispatchers: what was committed meanwhile rang for nobody.
+One connection listens. It is proven before it is trusted, and before any lock is taken: its backend must be its own, and a
+notification sent over another connection must be heard within 2 s without a query in between, or something between us and
+the database swallows them (a transaction-pooling proxy does); then the reactor works on sweeps alone, says so once, and
+looks again once a minute. Every time it hears again it wakes all dispatchers: what was committed meanwhile rang for nobody.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,12 +13,13 @@ from uuid import uuid4
 import structlog
 import trio
 
+from reactor.engine.connections import Sessions
 from reactor.engine.control import CHANNELS, CONTROL_CHANNEL, Control
 from reactor.engine.wake import Via
 from reactor.errors import DatabaseError
 from reactor.model.backoff import delay
-from reactor.pg import ListeningConnection, Pool
-from reactor.store import workers
+from reactor.pg import QUIET_SESSION, ListeningConnection, Pool, keeps_sessions
+from reactor.pg.dsn import pooler_remedy
 
 log = structlog.get_logger()
 
@@ -26,7 +27,6 @@ PROOF_WITHIN_S = 2.0
 DEAF_AGAIN_S = 60.0
 RETRY_BASE_S = 0.1
 RETRY_CAP_S = 5.0
-LIVENESS_WITHIN_S = 2.0
 LISTEN_WITHIN_S = 4.0
 
 
@@ -38,22 +38,24 @@ class Listener:
 
     def __init__(
         self,
-        open_connection: Callable[[], Awaitable[ListeningConnection]],
+        sessions: Sessions,
         pool: Pool,
         control: Control,
         *,
-        liveness_key: int,
+        direct_dsn: str,
         chance: Callable[[], float],
         connected: Callable[[float | None], None],
+        lives_by_lock: Callable[[bool], Awaitable[None]],
     ) -> None:
         self.conn: ListeningConnection | None = None
         self.deaf = False
-        self._open = open_connection
+        self._sessions = sessions
         self._pool = pool
         self._control = control
-        self._liveness_key = liveness_key
+        self._direct_dsn = direct_dsn
         self._chance = chance
         self._connected = connected
+        self._lives_by_lock = lives_by_lock
         self._trouble: str | None = None
         self._lost_at: float | None = None
 
@@ -68,13 +70,12 @@ class Listener:
         while True:
             conn: ListeningConnection | None = None
             try:
-                conn = await self._open()
-                with trio.fail_after(LISTEN_WITHIN_S):
-                    await conn.listen(*CHANNELS)
+                conn = await self._sessions.open_unproven("listener")
                 self.deaf = not await self._proven(conn)
-                if not self.deaf:
-                    with trio.fail_after(LIVENESS_WITHIN_S):
-                        await workers.hold_alive(conn, self._liveness_key)
+                if self.deaf:
+                    await self._lives_by_lock(False)
+                else:
+                    await self._trust(conn)
                     failures = 0
                     self._now_up(conn)
                     task_status.started()
@@ -88,6 +89,7 @@ class Listener:
                 if self.conn is not None:
                     self._lost_at = trio.current_time()
                 self.conn = None
+                self._sessions.doubt()  # who comes back may find a proxy there
                 if conn is not None:
                     await conn.aclose()
             if self.deaf:
@@ -109,7 +111,17 @@ class Listener:
                 self._control.hear(notification)
 
     async def _proven(self, conn: ListeningConnection) -> bool:
-        """Whether a notification sent elsewhere is heard here, with no query in between."""
+        """Whether the session is our own, and we hear what is sent elsewhere, with no query in between."""
+        with trio.fail_after(LISTEN_WITHIN_S):
+            if not await keeps_sessions(conn, lambda: self._sessions.open_unproven("proof")):
+                return False
+            await conn.listen(*CHANNELS)
+        if await self._heard(conn):
+            return True
+        await conn.run("unlisten *")
+        return False
+
+    async def _heard(self, conn: ListeningConnection) -> bool:
         token = f"hello:{uuid4()}"
         with trio.fail_after(LISTEN_WITHIN_S):
             async with self._pool.connection() as other:
@@ -121,6 +133,16 @@ class Listener:
                         return True
                     self._control.hear(notification)
         return False
+
+    async def _trust(self, conn: ListeningConnection) -> None:
+        """Sessions hold: ours is set up as one, and says that we live."""
+        if conn.shared:  # a proxy that keeps sessions apart: whoever came before the proof is replaced
+            await conn.set_up(QUIET_SESSION, ours=True)
+            self._sessions.prove()
+            self._pool.renew()
+        await self._sessions.live(conn)
+        self._sessions.prove()
+        await self._lives_by_lock(True)
 
     def _now_up(self, conn: ListeningConnection) -> None:
         if self._trouble is not None:
@@ -137,10 +159,10 @@ class Listener:
         self._trouble = trouble
 
     def _note_deaf(self) -> None:
-        if self._trouble is None:
+        if self._trouble != "deaf":
             log.warning(
                 "deaf",
-                reason="notifications do not arrive through this connection (a transaction pooler?): working on sweeps; "
-                "set DIRECT_URL to a direct or session-mode address",
+                reason="locks do not hold and rings are not heard here, as behind a transaction pooler:"
+                f" working on sweeps; {pooler_remedy(self._direct_dsn)}",
             )
         self._trouble = "deaf"

@@ -11,6 +11,11 @@ from reactor.pg import Connection, Pool
 from reactor.store import breakers
 
 
+def new_liveness_key() -> int:
+    """The name of a lock that no other process has, as good as certainly; never 0, which means none."""
+    return 1 + secrets.randbelow(2**31 - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class QueuePlan:
     """How one queue is worked on."""
@@ -40,7 +45,7 @@ class Plan:
     watcher: Watcher
     chance: Callable[[], float]
     pool_limit: int = 4
-    liveness_key: int = field(default_factory=lambda: secrets.randbelow(2**31))
+    liveness_key: int = field(default_factory=new_liveness_key)
     policy_changed: Callable[[], None] = field(default=lambda: None)
     pauses_changed: Callable[[frozenset[Queue]], None] = field(default=lambda paused: None)
     closed_services: Callable[[Connection], Awaitable[Mapping[str, float]]] = breakers.closed_services

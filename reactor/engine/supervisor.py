@@ -8,9 +8,9 @@ back as if never taken; the completers write everything; what then still runs un
 
 import os
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ import trio
 from reactor import __version__
 from reactor.engine.claimer import Claimer
 from reactor.engine.completer import Completer, Item
-from reactor.engine.connections import work_pool
+from reactor.engine.connections import Sessions, work_pool
 from reactor.engine.control import Control, Line
 from reactor.engine.dispatcher import Dispatcher
 from reactor.engine.doorbell import Doorbell
@@ -30,6 +30,7 @@ from reactor.engine.listener import Listener
 from reactor.engine.lookout import Lookout
 from reactor.engine.pauses import Pauses
 from reactor.engine.plan import Plan, QueuePlan
+from reactor.engine.pulse import Pulse
 from reactor.engine.rescuer import Rescuer
 from reactor.engine.services import Services
 from reactor.engine.strangers import Strangers
@@ -38,7 +39,7 @@ from reactor.engine.timekeepers import HEARD
 from reactor.engine.wake import Via, Wake
 from reactor.errors import DatabaseError
 from reactor.model.queues import Queue
-from reactor.pg import QUIET_SESSION, ListeningConnection, Pool, open_listener
+from reactor.pg import Pool
 from reactor.store import queues, workers
 from reactor.store.queues import Taker
 from reactor.store.workers import Identity
@@ -63,8 +64,9 @@ class Stopped:
 class Reactor:
     """One process of the fleet: `run` it in a nursery, `stop` it once, then cancel the nursery."""
 
-    def __init__(self, plan: Plan, pool: Pool | None = None) -> None:
+    def __init__(self, plan: Plan, pool: Pool | None = None, sessions: Sessions | None = None) -> None:
         self.plan = plan
+        self.sessions = sessions or Sessions(plan.dsn, plan.direct_dsn, plan.liveness_key)
         self.identity = Identity(
             id=uuid4(),
             hostname=socket.gethostname(),
@@ -75,7 +77,8 @@ class Reactor:
             agent=plan.agent,
             liveness_key=plan.liveness_key,
         )
-        self.pool = pool or work_pool(plan.dsn, plan.liveness_key, plan.pool_limit)
+        self.pool = pool or work_pool(self.sessions, plan.pool_limit)
+        self.pulse = Pulse(self.sessions)
         self.services = Services(self.pool, plan.closed_services, self._services_opened)
         self.pauses = Pauses(self.pool, self._pauses_changed)
         self.rescuer = Rescuer(self.pool, lambda: self.listener.up or self.listener.deaf)
@@ -91,12 +94,13 @@ class Reactor:
             cancelled_elsewhere=lambda: self.sweeper.doubt(),
         )
         self.listener = Listener(
-            self._opener("listener"),
+            self.sessions,
             self.pool,
             self.control,
-            liveness_key=self.identity.liveness_key,
+            direct_dsn=plan.direct_dsn,
             chance=plan.chance,
             connected=self._listener_connected,
+            lives_by_lock=self._lives_by_lock,
         )
         self.keepers = plan.keepers(self.pool, lambda: self.listener.up)
         lifeline = Lifeline(self.listener, self.pool, self._cut_off)
@@ -125,6 +129,8 @@ class Reactor:
         Cancellation: everything is dropped where it is; call `stop` before, and nothing is left running.
         """
         async with self.pool.connection() as conn:
+            if conn.shared:
+                self.identity.liveness_key = 0
             await workers.register(conn, self.identity)
         async with trio.open_nursery() as nursery:
             await nursery.start(self.services.run)
@@ -132,6 +138,7 @@ class Reactor:
             for line in self.lines.values():
                 nursery.start_soon(line.bell.run)
             await nursery.start(self.listener.run)
+            nursery.start_soon(self.pulse.run)
             for queue, line in self.lines.items():
                 nursery.start_soon(self.completers[queue].run)
                 nursery.start_soon(line.executor.run)
@@ -213,7 +220,9 @@ class Reactor:
 
     def _line(self, queue: Queue, part: QueuePlan) -> Line:
         wake = Wake()
-        bell = Doorbell(queue, wake, self._opener(f"bell {queue.value}"), self.pool, self.plan.chance)
+        bell = Doorbell(
+            queue, wake, partial(self.sessions.open, f"bell {queue.value}"), self.pool, self.plan.chance
+        )
         claimer = Claimer(queue, self.pool, lambda: self._taker(queue))
 
         def more_coming() -> bool:
@@ -258,13 +267,15 @@ class Reactor:
         kinds = () if part is None else part.work.kinds(self.services.closed)
         return Taker(self.identity.id, kinds, self.plan.agent)
 
-    def _opener(self, name: str) -> Callable[[], Awaitable[ListeningConnection]]:
-        async def open_quiet() -> ListeningConnection:
-            return await open_listener(self.plan.direct_dsn, name=name, settings=QUIET_SESSION)
-
-        return open_quiet
-
     # -- news
+
+    async def _lives_by_lock(self, so: bool) -> None:
+        """The fleet knows whether to look for our lock or for our heartbeat."""
+        key = self.plan.liveness_key if so else 0
+        if self.identity.liveness_key != key:
+            self.identity.liveness_key = key
+            async with self.pool.connection() as conn:
+                await workers.set_liveness(conn, self.identity)
 
     def _services_opened(self) -> None:
         self.control.wake_all(Via.NEWS)

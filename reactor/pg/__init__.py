@@ -8,13 +8,14 @@ the statement cancelled on the server, or the connection closed, within two seco
 * ``connecting``: from an address to an open socket: hosts, addresses, time limits.
 * ``connection``: `connect`, the session's settings, what a `Connection` answers.
 * ``pool``: `Pool`, a few connections for many borrowers.
+* ``sharing``: `keeps_sessions`, whether a proxy between leaves us a session of our own.
 * ``notifications``: `ListeningConnection`, which hears NOTIFY beside its own statements.
 * ``reconnecting``: having a connection again after each loss, for ever.
 * ``errors``: the door; ``dsn``: addresses; ``adapters``: values that would otherwise fail a fetch.
 * ``embedded``: a PostgreSQL of our own when there is none; ``migrations``: the schema brought to current.
 
-Behind a transaction-pooling proxy connections are opened with ``settings=None, prepare=False``; whatever needs a
-session (listening, session locks) goes over another address.
+Behind a proxy that may pool transactions a connection notices by itself that its backend is not its own
+(`Connection.shared`) and leaves nothing there; whatever needs a session (LISTEN, locks) asks `keeps_sessions` first.
 """
 
 from psycopg import Rollback
@@ -24,6 +25,7 @@ from reactor.pg.connection import QUIET_SESSION, WORK_SESSION, Connection, conne
 from reactor.pg.dsn import redact
 from reactor.pg.notifications import ListeningConnection, Notification, open_listener
 from reactor.pg.pool import Pool
+from reactor.pg.sharing import keeps_sessions
 
 __all__ = [
     "QUIET_SESSION",
@@ -35,6 +37,7 @@ __all__ = [
     "Pool",
     "Rollback",
     "connect",
+    "keeps_sessions",
     "open_listener",
     "redact",
 ]

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 import trio
-from psycopg import pq
+from psycopg import pq, sql
 from psycopg.adapt import AdaptersMap
 from psycopg.errors import Diagnostic
 from psycopg.pq.abc import PGconn
@@ -31,6 +31,8 @@ _KEEPALIVE: Final = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
 }
+_SOCKETS: Final = frozenset((*_KEEPALIVE, "application_name", "idle_session_timeout"))
+_PREPARE_AFTER: Final = 5  # executions; psycopg's own figure
 _FORMATS: Final = {"timezone": "UTC", "datestyle": "ISO, YMD", "intervalstyle": "postgres"}
 
 WORK_SESSION: Final[Settings] = MappingProxyType(
@@ -63,10 +65,23 @@ _DRIVER_ERRORS: Final = (psycopg.Error, UnicodeEncodeError)
 # A last message and the end of the stream behind it take two; more is somebody talking, who is alive.
 _GLANCES: Final = 4
 
-# A server that does not know a setting goes without it; names with a dot are anybody's to invent.
+# A server that does not know a setting goes without it; names with a dot are anybody's to invent. A proxy gives its clients
+# cancellation keys of its own: a backend that is not the one the key names is perhaps somebody else's in a moment.
 _SET_UP: Final = """
-select set_config(setting.name, setting.value, false)
-from unnest(%s::text[], %s::text[]) as setting (name, value)
+select
+  pg_backend_pid(),
+  (
+    select count(set_config(setting.name, setting.value, false))
+    from unnest(%(names)s::text[], %(values)s::text[]) as setting (name, value)
+    where (%(ours)s or pg_backend_pid() = %(key)s)
+      and (position('.' in setting.name) > 0 or current_setting(setting.name, true) is not null)
+  )
+"""
+
+# The same for one transaction on a backend that others use too, as one command without parameters.
+_OPENING: Final = """
+select count(set_config(setting.name, setting.value, true))
+from (values {}) as setting (name, value)
 where position('.' in setting.name) > 0
    or current_setting(setting.name, true) is not null
 """
@@ -78,7 +93,14 @@ class Connection(TrioConnection):
     One statement at a time: a second task that asks meanwhile waits its turn. A cancelled statement is
     cancelled on the server and the connection usable afterwards, or closed (`closed`) when the server does
     not answer in 2 s.
+
+    ``shared``: a proxy stands between, which may give our backend to others after every transaction. Then each
+    statement runs in a transaction of its own that begins with our settings, nothing is prepared, nothing is left
+    behind on the backend, and only one task may use the connection. ``server_pid`` is the backend that answered first.
     """
+
+    shared = False
+    server_pid = 0
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
@@ -93,16 +115,14 @@ class Connection(TrioConnection):
         Cancellation: cancelled on the server; a statement that writes may have been quicker.
         """
         try:
-            cursor = await self.cursor_factory(self).execute(query, params)
-            return await cursor.fetchall()
+            return await (await self._execute(query, params)).fetchall()
         except _DRIVER_ERRORS as error:
             raise translate(error) from error
 
     async def fetch_row(self, query: str, params: Params | None = None) -> tuple[Any, ...] | None:
         """The first row of the answer, None when there is none. Errors and cancellation as `fetch_all`."""
         try:
-            cursor = await self.cursor_factory(self).execute(query, params)
-            return await cursor.fetchone()
+            return await (await self._execute(query, params)).fetchone()
         except _DRIVER_ERRORS as error:
             raise translate(error) from error
 
@@ -117,10 +137,35 @@ class Connection(TrioConnection):
         Errors and cancellation as `fetch_all`.
         """
         try:
-            cursor = await self.cursor_factory(self).execute(query, params)
+            return (await self._execute(query, params)).rowcount
         except _DRIVER_ERRORS as error:
             raise translate(error) from error
-        return cursor.rowcount
+
+    async def _execute(self, query: str, params: Params | None) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+        if self.shared and self.idle:
+            async with self.transaction():
+                return await self.cursor_factory(self).execute(query, params)
+        return await self.cursor_factory(self).execute(query, params)
+
+    async def set_up(self, wanted: Settings, *, ours: bool) -> None:
+        """The session has the settings ``wanted``; or it is `shared`, and every transaction will have them.
+
+        ``ours``: it is known that a proxy keeps a backend for us alone, for as long as we stay.
+        """
+        self.shared, self.opening = False, b""
+        values = {
+            "names": list(wanted),
+            "values": list(wanted.values()),
+            "ours": ours,
+            "key": self.info.backend_pid,
+        }
+        row = await self.fetch_row(_SET_UP, values)
+        assert row is not None
+        self.server_pid = row[0]
+        if ours or self.server_pid == self.info.backend_pid:
+            self.prepare_threshold = _PREPARE_AFTER
+        else:
+            self.shared, self.opening = True, _opening(wanted, self)
 
     @asynccontextmanager
     async def transaction(
@@ -197,23 +242,20 @@ async def connect(
     *,
     name: str,
     timeout_s: float = 10.0,
-    prepare: bool = True,
     settings: Settings | None = WORK_SESSION,
+    ours: bool = False,
 ) -> Connection:
     """A new connection, named ``voxyz-reactor <name>`` in pg_stat_activity and set up by one statement.
 
-    ``settings`` come on top of `WORK_SESSION`; None sends no statement at all, which is what a connection
-    needs that may sit behind a transaction-pooling proxy, where a setting would stay with somebody else's
-    session. ``prepare=False`` goes with that: such a proxy loses prepared statements. Every host, and every
-    address a host's name has, is tried in turn for ``timeout_s`` seconds each, or for ``connect_timeout``
-    where the address has one.
+    ``settings`` come on top of `WORK_SESSION`; None sends and prepares nothing at all. Behind a proxy the
+    connection is `Connection.shared`, unless ``ours`` says that this one is known to keep sessions apart. Every
+    host, and every address a host's name has, is tried in turn for ``timeout_s`` seconds each, or for
+    ``connect_timeout`` where the address has one.
 
     Raises: ConfigurationError: ``dsn`` is no address. AccessDenied, DatabaseUnavailable: nobody let us in.
     Cancellation: nothing is left open.
     """
-    return await connect_as(
-        Connection, dsn, name=name, timeout_s=timeout_s, prepare=prepare, settings=settings
-    )
+    return await connect_as(Connection, dsn, name=name, timeout_s=timeout_s, settings=settings, ours=ours)
 
 
 async def connect_as(
@@ -222,21 +264,21 @@ async def connect_as(
     *,
     name: str,
     timeout_s: float = 10.0,
-    prepare: bool = True,
     settings: Settings | None = WORK_SESSION,
+    ours: bool = False,
 ) -> C:
     """As `connect`, for a subclass of `Connection`."""
     shown = application_name(name)
     connection = await established(kind, dsn, application_name=shown, timeout_s=timeout_s)
     connection._adapters = AdaptersMap(ADAPTERS.adapters)
-    connection.prepare_threshold = 5 if prepare else None
+    connection.prepare_threshold = None
     if settings is None:
         return connection
     # Said again although the start-up packet had it: proxies that share sessions do not pass that on.
     wanted = {**WORK_SESSION, **settings, "application_name": shown}
     try:
         with trio.fail_after(timeout_s):
-            await connection.run(_SET_UP, (list(wanted), list(wanted.values())))
+            await connection.set_up(wanted, ours=ours)
     except trio.TooSlowError:
         await connection.aclose()
         raise DatabaseUnavailable(
@@ -247,6 +289,15 @@ async def connect_as(
         await connection.aclose()
         raise
     return connection
+
+
+def _opening(wanted: Settings, connection: Connection) -> bytes:
+    """What every transaction on a backend of others begins with: timeouts, formats and plans, no socket's affairs."""
+    local = {name: value for name, value in wanted.items() if name not in _SOCKETS}
+    pairs = sql.SQL(", ").join(
+        sql.SQL("({}, {})").format(sql.Literal(name), sql.Literal(value)) for name, value in local.items()
+    )
+    return sql.SQL(_OPENING).format(pairs).as_bytes(connection)
 
 
 def application_name(name: str) -> str:

@@ -93,14 +93,15 @@ def hosts(dsn: str) -> list[str]:
     return named.split(",") if named else []
 
 
-def is_pooler_hint(dsn: str) -> bool:
-    """Whether ``dsn`` looks like a transaction-pooling proxy: a hint, the proof is a NOTIFY not heard."""
-    if re.search(r"[?&]pgbouncer=(true|1)\b", dsn):
-        return True
-    ports = parse(dsn).get("port", "").split(",")
-    # Supabase's own convention is the port (its host of the same name serves sessions on 5432), Neon's the
-    # host.
-    return "6543" in ports or any("-pooler." in host or "pgbouncer" in host for host in hosts(dsn))
+def pooler_remedy(dsn: str) -> str:
+    """What to do about ``dsn``, which pools transactions, in half a sentence; the hosted ones' habits are known."""
+    params = parse(dsn)
+    for host in hosts(dsn):
+        if host.endswith(".pooler.supabase.com") and "6543" in params.get("port", "").split(","):
+            return f"set DIRECT_URL to port 5432 of the same host ({host}), which is its session mode"
+        if "-pooler." in host:
+            return f"set DIRECT_URL to the same address without -pooler ({host.replace('-pooler.', '.', 1)})"
+    return "set DIRECT_URL to an address of the same database without a pooler, or one in session mode"
 
 
 def _as_uri(params: Mapping[str, str]) -> str:

@@ -5,7 +5,8 @@ file that changed afterwards is refused. The other folders are repeatable: a fil
 text changed, folder by folder in the order of ``REPEATABLE``. Names in a database that this program does not know mean the
 database is ahead of it.
 
-Two runs at once wait for each other on one advisory lock. A statement that needs a strong lock waits for it at most 2 s
+Two runs at once take turns, file by file, by one advisory lock that lasts as long as the file's transaction: nothing of a
+run outlives it, whatever proxy stands between. A statement that needs a strong lock waits for it at most 2 s
 (``lock_timeout``): a queue behind a waiting ``alter table`` would hold up every writer. Then the file is rolled back and
 tried again a little later.
 """
@@ -13,8 +14,8 @@ tried again a little later.
 import hashlib
 import random
 import time
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,26 +109,17 @@ async def migrate(dsn: str, *, name: str = "migrate", root: Path | None = None) 
     migrations = load_migrations(root)
     async with aclosing(await connect(dsn, name=name)) as conn:
         await _refuse_old_server(conn)
-        await conn.run("select set_config('statement_timeout', '0', false)")
-        await _lock(conn)
-        await _refuse_second_home(conn)
-        try:
-            await conn.run(BOOKKEEPING)
-        except AccessDenied as error:
-            raise AccessDenied(
-                f"the role may not create tables in schema public ({error}): "
-                "migrate as the owner of the database, or `grant create on schema public` to this role",
-                error.sqlstate,
-            ) from None
-        known = await _applied(conn)
+        async with _turn(conn):
+            await _refuse_second_home(conn)
+            await _keep_books(conn)
+            known = await _applied(conn)
         _refuse_mismatch(migrations, known)
         wanted = [m for m in migrations if known.get(m.name) != m.checksum]
         # A new object needs its row-level security and its revokes: security is applied again after anything else was.
-        if wanted:
-            wanted += [m for m in migrations if m.name.startswith("security/") and m not in wanted]
-        for migration in wanted:
-            await _apply(conn, migration)
-        return MigrationReport([m.name for m in wanted], len(migrations) - len(wanted))
+        last = [m for m in migrations if m.name.startswith("security/") and m not in wanted] if wanted else []
+        done = [m.name for m in wanted if await _apply(conn, m)]
+        done += [m.name for m in last if done and await _apply(conn, m, again=True)]
+        return MigrationReport(done, len(migrations) - len(done))
 
 
 async def check(conn: Connection, root: Path | None = None) -> SchemaState:
@@ -155,16 +147,36 @@ async def _refuse_old_server(conn: Connection) -> None:
         raise SchemaError(f"PostgreSQL {version // 10000} is too old: 15 or later is needed")
 
 
-async def _lock(conn: Connection) -> None:
-    """Take the migration lock, or say who keeps it after two minutes. Polls: a blocked call would hold a snapshot."""
+@asynccontextmanager
+async def _turn(conn: Connection) -> AsyncIterator[None]:
+    """A transaction that no other migration of this database is in; waited for at most two minutes.
+
+    Polls, and outside of the transaction: a blocked call would hold a snapshot.
+    """
     deadline = time.monotonic() + WAIT_FOR_PEER_S
-    while not await conn.fetch_value("select pg_try_advisory_lock(%s, 0)", (MIGRATION_CLASS,)):
+    while True:
+        async with conn.transaction():
+            if await conn.fetch_value("select pg_try_advisory_xact_lock(%s, 0)", (MIGRATION_CLASS,)):
+                await conn.run("select set_config('statement_timeout', '0', true)")
+                yield
+                return
         if time.monotonic() > deadline:
             raise SchemaError(
                 f"another migration of this database has been running for {WAIT_FOR_PEER_S} s: "
                 "wait for it, or end its session (application_name 'voxyz-reactor migrate')"
             )
         await trio.sleep(0.1)
+
+
+async def _keep_books(conn: Connection) -> None:
+    try:
+        await conn.run(BOOKKEEPING)
+    except AccessDenied as error:
+        raise AccessDenied(
+            f"the role may not create tables in schema public ({error}): "
+            "migrate as the owner of the database, or `grant create on schema public` to this role",
+            error.sqlstate,
+        ) from None
 
 
 async def _refuse_second_home(conn: Connection) -> None:
@@ -198,10 +210,13 @@ def _refuse_mismatch(migrations: list[Migration], known: dict[str, str]) -> None
             )
 
 
-async def _apply(conn: Connection, migration: Migration) -> None:
+async def _apply(conn: Connection, migration: Migration, *, again: bool = False) -> bool:
+    """The file is applied; False: a peer had done it meanwhile. ``again``: also when its text is the one applied."""
     for attempt in range(TRIES):
         try:
-            async with conn.transaction():
+            async with _turn(conn):
+                if not again and (await _applied(conn)).get(migration.name) == migration.checksum:
+                    return False
                 await conn.run("select set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_S}s",))
                 await conn.run(migration.text)
                 await conn.run(
@@ -210,7 +225,7 @@ async def _apply(conn: Connection, migration: Migration) -> None:
                     " set checksum = excluded.checksum, version = excluded.version, applied_at = now()",
                     (migration.name, migration.checksum, __version__),
                 )
-            return
+            return True
         except TransientConflict:
             if attempt + 1 == TRIES:
                 raise
@@ -222,3 +237,4 @@ async def _apply(conn: Connection, migration: Migration) -> None:
             ) from None
         except DatabaseError as error:
             raise SchemaError(f"{migration.name} could not be applied: {error}") from error
+    raise AssertionError("the last try returns or raises")

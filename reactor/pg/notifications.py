@@ -80,7 +80,14 @@ class ListeningConnection(Connection):
 
 
 async def open_listener(
-    dsn: str, *, name: str, timeout_s: float = 10.0, settings: Settings | None = QUIET_SESSION
+    dsn: str,
+    *,
+    name: str,
+    timeout_s: float = 10.0,
+    settings: Settings | None = QUIET_SESSION,
+    ours: bool = False,
 ) -> ListeningConnection:
     """A connection that can `ListeningConnection.listen`; otherwise as `connect`."""
-    return await connect_as(ListeningConnection, dsn, name=name, timeout_s=timeout_s, settings=settings)
+    return await connect_as(
+        ListeningConnection, dsn, name=name, timeout_s=timeout_s, settings=settings, ours=ours
+    )

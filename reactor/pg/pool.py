@@ -123,6 +123,11 @@ class Pool:
             for one, opened_at in self._opened_at.items()
         )
 
+    def renew(self) -> None:
+        """Connections open now are replaced as they are next looked at; borrowers keep theirs."""
+        now = trio.current_time()
+        self._expires_at = dict.fromkeys(self._expires_at, now)
+
     async def acquire(self, timeout_s: float) -> Connection:
         """A connection of the caller's own until `release`; without a checkpoint when one is ready to go."""
         if self._closed:

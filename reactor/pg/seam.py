@@ -26,13 +26,13 @@ Private names of psycopg this module and `reactor.pg.connection` lean on, each c
 ``tests/pg/test_seam.py`` so that an upgrade fails there and not in production: ``AsyncConnection.wait(gen,
 interval, timeout)`` called with ``AsyncConnection.lock`` held, ``_connect_gen``, ``_cancel_gen``,
 ``_should_cancel``, ``_autocommit``, ``_adapters``, ``_closed``, ``_pipeline``, ``_num_transactions``;
-``AsyncTransaction._check_enter``, ``_enter_gen``, ``_exit_gen``, ``_conn``; ``psycopg._conninfo_utils``'s
-``split_attempts``, ``get_param`` and ``is_ip_address``; ``psycopg.errors._WaitTimeout``.
+``AsyncTransaction._check_enter``, ``_enter_gen``, ``_exit_gen``, ``_get_enter_commands``, ``_outer_transaction``, ``_conn``;
+``psycopg._conninfo_utils``'s ``split_attempts``, ``get_param`` and ``is_ip_address``; ``psycopg.errors._WaitTimeout``.
 """
 
 import contextlib
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -149,6 +149,11 @@ class Transaction(AsyncTransaction):
 
     _conn: "TrioConnection"
 
+    def _get_enter_commands(self) -> Iterator[bytes]:
+        yield from super()._get_enter_commands()
+        if self._outer_transaction and self._conn.opening:
+            yield self._conn.opening
+
     async def __aenter__(self) -> Self:
         async with self._conn.lock:
             self._check_enter()
@@ -208,6 +213,7 @@ class TrioConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """psycopg's connection, waiting on trio; always in autocommit unless a `transaction` block is open."""
 
     lock: Lock  # type: ignore[assignment]  # psycopg asks of it only ``async with``
+    opening = b""  # a command that every transaction begins with
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)

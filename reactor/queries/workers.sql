@@ -22,6 +22,13 @@ set
   heartbeat_at = ops_now()
 where id = %(id)s;
 
+-- name: set_liveness
+-- The process holds this liveness lock while it lives; 0: it cannot hold one, behind a transaction-pooling proxy.
+update ops_workers
+set liveness_key = %(liveness_key)s
+where id = %(id)s
+  and liveness_key <> %(liveness_key)s;
+
 -- name: live
 -- This session counts as the process being alive, for as long as it lasts.
 select pg_advisory_lock_shared(1987014778, %(liveness_key)s);

@@ -12,9 +12,9 @@ from reactor.store.named import statements
 _SQL = statements("workers")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identity:
-    """One reactor process. ``liveness_key`` names the advisory lock it holds, shared, while it lives."""
+    """One reactor process. ``liveness_key`` names the advisory lock it holds, shared, while it lives; 0: it holds none."""
 
     id: UUID
     hostname: str
@@ -60,6 +60,11 @@ async def register(conn: Connection, identity: Identity) -> None:
 async def set_state(conn: Connection, worker: UUID, state: str) -> None:
     """The process is ``starting``, ``ready``, ``stopping`` or ``stopped``."""
     await conn.run(_SQL["set_state"], {"id": worker, "state": state})
+
+
+async def set_liveness(conn: Connection, identity: Identity) -> None:
+    """The fleet knows by which lock the process lives, or that it holds none."""
+    await conn.run(_SQL["set_liveness"], {"id": identity.id, "liveness_key": identity.liveness_key})
 
 
 async def hold_alive(conn: Connection, liveness_key: int) -> None:

@@ -82,6 +82,7 @@ async def reactor_on(
     pool_limit: int = 2,
     asleep: bool = True,
     chance: Callable[[], float] = random.random,
+    direct_dsn: str | None = None,
 ) -> AsyncIterator[Reactor]:
     """A reactor at work, sweeps off unless told otherwise; ``asleep``: once it has looked for work and sleeps.
 
@@ -89,7 +90,7 @@ async def reactor_on(
     """
     plan = Plan(
         dsn=dsn,
-        direct_dsn=dsn,
+        direct_dsn=direct_dsn or dsn,
         queues={queue: QueuePlan(memory, concurrency, sweep_s[queue]) for queue in queues},
         parts=tuple(queue.value for queue in queues),
         kinds=tuple(memory.known),

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import trio
 
-from reactor.engine.connections import work_pool
+from reactor.engine.connections import Sessions, work_pool
 from reactor.engine.doorbell import Doorbell
 from reactor.engine.supervisor import Reactor
 from reactor.engine.wake import Via, Wake
@@ -211,7 +211,7 @@ async def _bell_of(dsn: str) -> AsyncIterator[Doorbell]:
     async def open_quiet() -> ListeningConnection:
         return await open_listener(dsn, name="bell", settings=QUIET_SESSION)
 
-    pool = work_pool(dsn, 1, 1)
+    pool = work_pool(Sessions(dsn, dsn, 1), 1)
     bell = Doorbell(Queue.MISSION, Wake(), open_quiet, pool, random.random)
     try:
         async with trio.open_nursery() as nursery:

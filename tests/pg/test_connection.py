@@ -100,7 +100,7 @@ async def test_settings_come_on_top_and_unknown_ones_are_left_out(server: Privat
 
 
 async def test_without_settings_not_a_single_statement_is_sent(server: PrivateServer) -> None:
-    async with await connect(server.dsn, name="probe", settings=None, prepare=False) as connection:
+    async with await connect(server.dsn, name="probe", settings=None) as connection:
         assert await connection.fetch_value("show statement_timeout") == "0"
         assert await connection.fetch_value("show application_name") == "voxyz-reactor probe"
         for _ in range(10):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reactor.errors import ConfigurationError
 from reactor.pg import redact
-from reactor.pg.dsn import as_uri, compose, hosts, is_pooler_hint, is_uri, parse, with_database
+from reactor.pg.dsn import as_uri, compose, hosts, is_uri, parse, pooler_remedy, with_database
 
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1
@@ -97,10 +97,12 @@ def test_hosts_come_in_the_order_they_are_tried() -> None:
     assert hosts("dbname=d") == []
 
 
-def test_a_transaction_pooler_is_guessed_from_its_usual_marks() -> None:
-    assert is_pooler_hint("postgresql://u@aws-0-eu.pooler.supabase.com:6543/postgres")
-    assert not is_pooler_hint("postgresql://u@aws-0-eu.pooler.supabase.com:5432/postgres")
-    assert is_pooler_hint("postgresql://u@ep-cool-1-pooler.eu.aws.neon.tech/d")
-    assert is_pooler_hint("postgresql://u@h/d?pgbouncer=true")
-    assert is_pooler_hint("host=pgbouncer")
-    assert not is_pooler_hint("postgresql://u@db.example.com/d")
+def test_the_remedy_for_a_transaction_pooler_knows_the_habits_of_the_hosted_ones() -> None:
+    supabase = pooler_remedy("postgresql://postgres.ref:hush@aws-0-eu.pooler.supabase.com:6543/postgres")
+    assert "DIRECT_URL" in supabase
+    assert "port 5432 of the same host (aws-0-eu.pooler.supabase.com)" in supabase
+    assert "hush" not in supabase
+    assert "(ep-cool-1.eu.aws.neon.tech)" in pooler_remedy(
+        "postgresql://u@ep-cool-1-pooler.eu.aws.neon.tech/d"
+    )
+    assert "DIRECT_URL" in pooler_remedy("postgresql://u@h:6432/d")

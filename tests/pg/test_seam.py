@@ -40,6 +40,7 @@ def test_the_private_signatures_of_psycopg_are_the_ones_the_seam_overrides() -> 
     assert parameters(AsyncTransaction._enter_gen) == ["self"]
     assert parameters(AsyncTransaction._exit_gen) == ["self", "exc_type", "exc_val", "exc_tb"]
     assert parameters(AsyncTransaction._check_enter) == ["self"]
+    assert parameters(AsyncTransaction._get_enter_commands) == ["self"]
     assert parameters(_conninfo_utils.split_attempts) == ["params"]
     assert parameters(_conninfo_utils.get_param) == ["params", "name"]
     assert parameters(_conninfo_utils.is_ip_address) == ["s"]
