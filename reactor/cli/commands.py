@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "status": Entry("look", "status", "queues, reactors, breakers, what failed"),
         "events": Entry("look", "events", "what happened, and with --follow what happens"),
         "show": Entry("look", "show", "one thing whole"),
+        "costs": Entry("costs", "costs", "what the language model cost, and will"),
         "proposals": Entry("proposals", "proposals", "what waits for a yes, and what was decided"),
         "missions": Entry("proposals", "missions", "the missions under way"),
         "workers": Entry("look", "workers", "the reactors that run or ran"),

@@ -11,11 +11,12 @@ from reactor.cli.output import Cell, answer_json, json_option, say, table, when
 from reactor.cli.runtime import ask
 from reactor.errors import UsageError
 from reactor.handlers.schedule import Look, take_due
-from reactor.llm.metering import PRICES, price_of
+from reactor.llm.metering import price_of, prices_of
 from reactor.model.forecast import Forecast, expected
 from reactor.model.schedule import Due, NotUnderstood, Slot, next_after, preview
 from reactor.pg import Connection
 from reactor.settings import Settings
+from reactor.store import agents
 from reactor.store import schedule as store
 from reactor.store.schedule import Last, Rules
 
@@ -157,9 +158,10 @@ def _local(at: datetime, zone: str) -> str:
 
 def _preview(days: int, as_json: bool) -> None:
     settings = Settings.load()
-    price = price_of(settings.model, PRICES)
 
     async def look(conn: Connection) -> Preview:
+        policies = await agents.policies(conn, ["llm_prices"])
+        price = price_of(settings.model, prices_of(policies.get("llm_prices")))
         return await _foresee(conn, days, (price.input_usd, price.output_usd))
 
     found = ask("schedule", look)

@@ -70,3 +70,8 @@ def expected(
     tokens = ((turn_calls, TURN), (conversations, DISTIL), (rules, STEP), (ideas, IDEA))
     spent = sum(calls * (each.input * usd[0] + each.output * usd[1]) for calls, each in tokens) / 1_000_000
     return Forecast(conversations, turn_calls + conversations, rules, ideas, spent)
+
+
+def month_end(spent_usd: float, recent_usd: float, *, days_seen: float, days_left: float) -> float:
+    """USD a month comes to when it goes on as in the last ``days_seen`` days, which cost ``recent_usd``."""
+    return spent_usd + recent_usd / max(days_seen, 1.0) * max(days_left, 0.0)

@@ -432,6 +432,7 @@ as $$
 #variable_conflict use_column
 declare
   used_key ops_llm_keys;
+  already_paused boolean;
   resumes_at timestamptz;
 begin
   if pause is null and not (
@@ -459,9 +460,17 @@ begin
     end if;
     return;
   end if;
+  -- Those in flight together are refused together: that is one pause.
+  already_paused := coalesce(used_key.paused_until > ops_now(), false);
   resumes_at := ops_now() + least(
     greatest(
-      coalesce(pause_s, case pause when 'key_refused' then 600 else least(60, 5 * 2 ^ least(used_key.times, 4)) end),
+      coalesce(
+        pause_s,
+        case pause
+          when 'key_refused' then 600
+          else least(60, 5 * 2 ^ least(used_key.times - already_paused::integer, 4))
+        end
+      ),
       0.1
     ),
     3600
@@ -470,8 +479,7 @@ begin
   set
     paused_until = greatest(known.paused_until, resumes_at),
     reason = ops_llm_key_heard.pause,
-    -- Those in flight together are refused together: that is one pause.
-    times = known.times + (known.paused_until is null or known.paused_until <= ops_now())::integer,
+    times = known.times + (not already_paused)::integer,
     told_at = case pause when 'key_refused' then coalesce(known.told_at, ops_now()) else known.told_at end
   where (known.service, known.key_print) = (call.service, call.key_print);
   perform pg_notify('ops_control', 'breaker');
