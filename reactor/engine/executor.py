@@ -183,6 +183,9 @@ class Executor:
                     if (needed_s := self._work.timeout_s(row)) != limit_s:
                         limit_s = needed_s
                         scope.deadline = give_way_at + limit_s
+                    if row.id in self.running:
+                        # Peers that thought us dead gave our row back, and it came to us again: the first run is over.
+                        self.stop_row(row.id)
                     one = self.running[row.id] = Running(row, token, scope, began_at, since)
                     self._watcher.began(row)
                     try:
@@ -202,7 +205,8 @@ class Executor:
 
     def _ended_with(self, one: Running, outcome: Outcome) -> float:
         """The row is off our hands, its outcome on the way to the database; returns the time."""
-        del self.running[one.row.id]
+        if self.running.get(one.row.id) is one:
+            del self.running[one.row.id]
         now = trio.current_time()
         if outcome is not NO_LONGER_OURS:
             self._watcher.ended(one.row, outcome, now - one.since)

@@ -194,3 +194,34 @@ async def test_a_cancel_heard_before_the_claims_answer_still_stops_the_handler(
         monkeypatch.setattr(executor, "stop_row", not_on_the_shelf_yet)
         assert scalar(sql, "select ops_cancel('step', %s)", id)
         await until(lambda: memory.cancelled == [id], within_s=1.0)
+
+
+async def test_a_row_rescued_from_the_living_and_claimed_again_by_them_runs_once_and_nothing_breaks(
+    database: str, sql: Session
+) -> None:
+    """Peers may believe us dead while a network is away; then our own row comes to us a second time."""
+    let_go = trio.Event()
+    deaf = trio.CancelScope(shield=True)
+
+    async def deed(row: ClaimedRow) -> Outcome:
+        if len(memory.began_ids) == 1:
+            with deaf:  # it takes its time to notice that it was stopped
+                await let_go.wait()
+            await trio.lowlevel.checkpoint()
+        return Done({"run": len(memory.began_ids)})
+
+    memory = Memory(deed)
+    async with reactor_on(database, memory) as reactor:
+        id = insert(sql)
+        await until(lambda: memory.began_ids == [id])
+        sql.execute(
+            "update ops_mission_steps set status = 'queued', attempt = 0, crashes = 1, claimed_by = null,"
+            " claim_token = null, started_at = null where id = %s",
+            (id,),
+        )
+        await until_status(sql, id, "succeeded")
+        let_go.set()
+        await settled(reactor)
+        assert memory.cancelled == [id]
+        assert columns(sql, id, "status, attempt, result ->> 'run'") == ("succeeded", 1, "2")
+        await until_status(sql, insert(sql), "succeeded")
