@@ -12,23 +12,22 @@ ROUNDS = 3
 HANDLERS = 1_000
 WITHIN_S = 60.0
 LOOK_S = 0.02
-ALONE, POOLED = "bench_ask", "bench_ask_sdk"
+SDK, ALONE = "bench_ask_sdk", "bench_ask"
 
 
 def run(stage: Stage) -> None:
     rounds = stage.rounds(ROUNDS)
     handlers = stage.amount(HANDLERS, 50)
-    seen: dict[str, list[tuple[float, float]]] = {ALONE: [], POOLED: []}
+    seen: dict[str, list[tuple[float, float]]] = {SDK: [], ALONE: []}
     with stage.server() as server, stage.progress("concurrency", 2 * rounds) as part:
         for _ in range(rounds):
             for kind, taken in seen.items():
                 part(kind)
                 taken.append(all_at_once(server, kind, handlers))
-    for kind, note in ((ALONE, ""), (POOLED, "all calls through one pool of the SDK's HTTP client")):
-        bar = 1.5 if kind == ALONE else None
+    for kind, note in ((SDK, "calls by the provider's SDK"), (ALONE, "calls by hand, without an SDK")):
         what = f"{handlers:,} handlers, wall ÷ one answer"
         stage.run.add(
-            "concurrency", what, "", [wall for wall, _ in seen[kind]], better="less", bar=bar, note=note
+            "concurrency", what, "", [wall for wall, _ in seen[kind]], better="less", bar=1.5, note=note
         )
         peaks = [peak_mb for _, peak_mb in seen[kind]]
         stage.run.add("concurrency", "most memory", "MB", peaks, better="less", bar=300, note=note)
@@ -46,14 +45,20 @@ def all_at_once(server: Server, kind: str, handlers: int) -> tuple[float, float]
             ours.works(server, database) as running,
         ):
             running.await_ready()
-            began = time.monotonic()
-            sql.execute(
-                "insert into ops_mission_steps (kind) select %s from generate_series(1, %s)", (kind, handlers)
-            )
-            wait_until(
-                lambda: sql.execute(ours.sql.unfinished, (0,)).fetchone() == (0,),
-                f"{handlers} handlers",
-                within_s=WITHIN_S,
-                gap_s=LOOK_S,
-            )
-            return (time.monotonic() - began) / ANSWER_S, running.peak_mb()
+
+            def ask(times: int) -> float:
+                began = time.monotonic()
+                sql.execute(
+                    "insert into ops_mission_steps (kind) select %s from generate_series(1, %s)",
+                    (kind, times),
+                )
+                wait_until(
+                    lambda: sql.execute(ours.sql.unfinished, (0,)).fetchone() == (0,),
+                    f"{times} handlers",
+                    within_s=WITHIN_S,
+                    gap_s=LOOK_S,
+                )
+                return time.monotonic() - began
+
+            ask(1)  # imports the SDK, which builds its classes at the first answer
+            return ask(handlers) / ANSWER_S, running.peak_mb()

@@ -2,15 +2,20 @@
 
 import json
 import os
+from functools import cache
+from typing import TYPE_CHECKING
 
-import httpx2
 import trio
 
 from bench.marks import FirstEntry, mark
 from reactor.handlers import Step, step_kind
+from reactor.llm.metering import DEFAULT_MODEL
+from reactor.llm.request import LLMRequest, Message
+
+if TYPE_CHECKING:
+    from reactor.llm.anthropic import AnthropicProvider
 
 _first = FirstEntry()
-_client: httpx2.AsyncClient | None = None
 
 
 @step_kind("bench_mark")
@@ -55,13 +60,13 @@ async def bench_ask(step: Step) -> dict[str, str]:
 
 @step_kind("bench_ask_sdk")
 async def bench_ask_sdk(step: Step) -> dict[str, str]:
-    """The same through the HTTP client below the SDK, with the SDK's limits: one client and its pool a process."""
-    global _client
-    if _client is None:
-        limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-        address = f"http://127.0.0.1:{os.environ['BENCH_MODEL_PORT']}"
-        _client = httpx2.AsyncClient(timeout=60, limits=limits, trust_env=False, base_url=address)
-    response = await _client.post(
-        "/v1/messages", json={"messages": [{"role": "user", "content": str(step.id)}]}
-    )
-    return {"text": response.raise_for_status().json()["content"][0]["text"]}
+    """The same through the SDK, as the reactor asks a real model: one client a process."""
+    question = LLMRequest(purpose="step:bench", messages=(Message("user", str(step.id)),))
+    return {"text": (await _provider().answer(question, DEFAULT_MODEL, None)).text}
+
+
+@cache
+def _provider() -> "AnthropicProvider":
+    from reactor.llm.anthropic import AnthropicProvider
+
+    return AnthropicProvider("sk-bench", base_url=f"http://127.0.0.1:{os.environ['BENCH_MODEL_PORT']}")

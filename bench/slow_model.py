@@ -7,7 +7,16 @@ import trio
 
 ANSWER_S = 1.0
 ANSWER = json.dumps(
-    {"content": [{"type": "text", "text": "an answer"}], "usage": {"output_tokens": 2}}
+    {
+        "id": "msg_01",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-haiku-5-5",
+        "content": [{"type": "text", "text": "an answer"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 8, "output_tokens": 2},
+    }
 ).encode()
 HEAD = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(ANSWER)}\r\n\r\n".encode()
 

@@ -22,6 +22,7 @@ from reactor.errors import KeyRefused, LLMRequestRefused, LLMUnavailable, RateLi
 from reactor.llm.metering import estimate_tokens
 from reactor.llm.models import Model, model_named
 from reactor.llm.request import Answer, LLMRequest, Usage
+from reactor.llm.transport import http_client
 
 log = structlog.get_logger()
 
@@ -62,7 +63,9 @@ class AnthropicProvider:
         for library in ("anthropic", "httpx2", "httpcore2"):
             logging.getLogger(library).setLevel(logging.WARNING)
         self.key_print = key_print(key)
-        self._client = AsyncAnthropic(api_key=key, base_url=base_url or _BASE_URL, max_retries=0)
+        self._client = AsyncAnthropic(
+            api_key=key, base_url=base_url or _BASE_URL, max_retries=0, http_client=http_client()
+        )
         self._left_out: dict[str, set[str]] = {}  # by model: parameters it has refused
 
     async def aclose(self) -> None:

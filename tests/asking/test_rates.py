@@ -20,6 +20,12 @@ set search_path = public, pg_temp
 as $$
   select timestamptz '2030-06-01 12:00:00+00' + (now() - timestamptz '{start}') * {speed}
 $$;
+
+-- Hearts beat as ever, too slowly for such a clock.
+create or replace function ops_worker_is_dead(liveness_key integer, heartbeat_at timestamptz)
+returns boolean
+language sql
+as 'select false';
 """
 
 
