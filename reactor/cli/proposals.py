@@ -11,12 +11,11 @@ from reactor.cli.following import line
 from reactor.cli.output import answer_json, document, facts, heading, json_option, say, state, table, when
 from reactor.cli.parsing import IDENTIFIER, json_text
 from reactor.cli.runtime import ask
-from reactor.errors import ReactorError, TemplateError, UsageError
-from reactor.model.templates import has_templates, resolve
+from reactor.errors import ReactorError, UsageError
 from reactor.pg import Connection
 from reactor.store import events as event_store
 from reactor.store import proposals as store
-from reactor.store import show, steps_read
+from reactor.store import show
 from reactor.store.events import Event
 from reactor.store.proposals import HeldStep, MissionLine, ProposalRow, Verdict
 
@@ -295,19 +294,3 @@ def _facts(found: ProposalRow, now: datetime) -> list[tuple[str, object]]:
         ("depth", found.depth or None),
         ("made", when(found.created_at, now)),
     ]
-
-
-async def request_of(conn: Connection, step: show.StepRow) -> Any:
-    """The payload of a held step as it will be sent, its templates filled; None when they change nothing.
-
-    A template that leads nowhere gives the sentence that the step will fail with.
-    """
-    if step.hold is None or step.status != "waiting" or step.mission_id is None:
-        return None
-    if not isinstance(step.payload, dict) or not has_templates(step.payload):
-        return None
-    earlier = await steps_read.earlier_results(conn, step.mission_id, step.seq, step.id)
-    try:
-        return resolve(step.payload, {one.seq: one.result for one in earlier})
-    except TemplateError as error:
-        return str(error)

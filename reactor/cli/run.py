@@ -41,6 +41,9 @@ from reactor.store import kinds as kinds_store
 from reactor.store import llm_ledger
 from reactor.store.kinds import KindRow
 from reactor.web import Health, run_web
+from reactor.web.api import api_routes
+from reactor.web.desk import Desk
+from reactor.web.login import login_routes
 from reactor.web.page import ops_page
 
 log = structlog.get_logger()
@@ -90,8 +93,11 @@ async def _run(settings: Settings, parts: Sequence[str]) -> int:
     metrics = Metrics(lambda: health.reactor, calls=calls, budget=llm_ledger.remaining)
     async with trio.open_nursery() as nursery:
         # First of all: a port that is taken must not leave a database half set up.
-        routes = [ops_page(health)] if "web" in parts else []
-        url = await nursery.start(partial(run_web, settings, health, metrics, routes=routes))
+        desk = Desk(settings, health)
+        routes = [*login_routes(desk.rules), *api_routes(desk), ops_page(health)] if "web" in parts else []
+        web = partial(run_web, settings, health, metrics, rules=desk.rules, routes=routes)
+        url = await nursery.start(web)
+        nursery.start_soon(desk.run)
         await _serve(settings, parts, health, calls, f"{url}/ops" if routes else url)
         nursery.cancel_scope.cancel()
     return 0
@@ -234,7 +240,9 @@ def _queues(
 
 async def _register_kinds(pool: Pool, registry: KindRegistry) -> None:
     rows = [
-        KindRow(kind.kind, kind.description, kind.external, kind.timeout_s, dict(kind.input_schema))
+        KindRow(
+            kind.kind, kind.description, kind.external, kind.timeout_s, dict(kind.input_schema), kind.services
+        )
         for kind in registry.all()
     ]
     async with pool.connection() as conn:

@@ -1,8 +1,7 @@
 """The timetable: what is due when, what will be, and taking what is due now."""
 
 import random
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import click
@@ -10,10 +9,10 @@ import click
 from reactor.cli.output import Cell, answer_json, json_option, say, table, when
 from reactor.cli.runtime import ask
 from reactor.errors import UsageError
+from reactor.handlers.foresight import Preview, foresee
 from reactor.handlers.schedule import Look, take_due
 from reactor.llm.metering import price_of, prices_of
-from reactor.model.forecast import Forecast, expected
-from reactor.model.schedule import Due, NotUnderstood, Slot, next_after, preview
+from reactor.model.schedule import NotUnderstood, Slot, next_after
 from reactor.pg import Connection
 from reactor.settings import Settings
 from reactor.store import agents
@@ -29,14 +28,6 @@ OUTCOMES = {
     "quiet_hours": "in the quiet hours",
     "missed": "missed while nobody ran",
 }
-
-
-class Preview(NamedTuple):
-    """The days to come."""
-
-    due: list[Due]
-    forecast: Forecast
-    most_a_day: int
 
 
 @click.command(short_help="what is due when, and what is due now")
@@ -162,7 +153,7 @@ def _preview(days: int, as_json: bool) -> None:
     async def look(conn: Connection) -> Preview:
         policies = await agents.policies(conn, ["llm_prices"])
         price = price_of(settings.model, prices_of(policies.get("llm_prices")))
-        return await _foresee(conn, days, (price.input_usd, price.output_usd))
+        return await foresee(conn, days, (price.input_usd, price.output_usd))
 
     found = ask("schedule", look)
     if as_json:
@@ -206,24 +197,3 @@ def _print_forecast(found: Preview, days: int, model: str) -> None:
     say(
         f"expected: {it.calls:.0f} calls, ${it.usd:.2f} at the prices of {model}; what they lead to comes on top"
     )
-
-
-async def _foresee(conn: Connection, days: int, usd: tuple[float, float]) -> Preview:
-    rules = await store.rules(conn)
-    limits = await store.limits(conn)
-    due = preview(await store.slots(conn), rules.now, days)
-    silent = await store.quiet(conn, [one.at for one in due])
-    due = [one for one in due if one.at not in silent]
-    timed = await store.timed_work(conn)
-    quiet = timedelta(seconds=limits.quiet_s % DAY_S)
-    forecast = expected(
-        due,
-        await store.turns(conn),
-        days=days,
-        most_a_day=limits.conversations,
-        rule_calls_a_day=sum(one.proposals * one.calls for one in timed),
-        ideas_a_day=limits.ideas,
-        awake=1 - quiet / timedelta(days=1),
-        usd=usd,
-    )
-    return Preview(due, forecast, limits.conversations)

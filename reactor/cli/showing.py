@@ -20,10 +20,11 @@ from reactor.cli.output import (
     when,
 )
 from reactor.cli.parsing import IDENTIFIER, ThingType
-from reactor.cli.proposals import request_of, show_proposal
+from reactor.cli.proposals import show_proposal
 from reactor.cli.runtime import ask
 from reactor.cli.talk import Replay
 from reactor.errors import ReactorError
+from reactor.handlers.held import request_of
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import events as event_store

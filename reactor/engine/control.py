@@ -1,8 +1,8 @@
 """What the database's channels say, and who it is said to.
 
 ``ops_wake`` rings for a queue. ``ops_control`` carries ``pause``, ``cancel:<what>:<id>``, ``breaker``, ``policy``,
-``schedule``, ``rules`` and ``pass:<queue>``; what cannot be read is ignored, for newer peers may say more than this
-program understands.
+``schedule``, ``rules``, ``viewers`` (somebody began to watch the events) and ``pass:<queue>``; what cannot be read is
+ignored, for newer peers may say more than this program understands.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,6 +42,7 @@ class Control:
         policy_changed: Callable[[], None],
         pause_changed: Callable[[], None],
         word: Callable[[str], None],
+        watched: Callable[[bool], None],
         cancelled_elsewhere: Callable[[], None],
     ) -> None:
         self.rings = dict.fromkeys(Queue, 0)
@@ -50,6 +51,7 @@ class Control:
         self._policy_changed = policy_changed
         self._pause_changed = pause_changed
         self._word = word
+        self._watched = watched
         self._cancelled_elsewhere = cancelled_elsewhere
 
     def hear(self, notification: Notification) -> None:
@@ -88,6 +90,8 @@ class Control:
                 self._services.invalidate()
             case ["policy"]:
                 self._policy_changed()
+            case ["viewers"]:
+                self._watched(True)
             case _:
                 pass
 

@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from reactor import __version__
+from reactor.engine.announcer import Announcer
 from reactor.engine.claimer import Claimer
 from reactor.engine.completer import Completer, Item
 from reactor.engine.connections import Sessions, work_pool
@@ -76,6 +77,7 @@ class Reactor:
             kinds=plan.kinds,
             agent=plan.agent,
             liveness_key=plan.liveness_key,
+            slots={queue.value: part.concurrency for queue, part in plan.queues.items()},
         )
         self.pool = pool or work_pool(self.sessions, plan.pool_limit)
         self.pulse = Pulse(self.sessions)
@@ -91,6 +93,7 @@ class Reactor:
             policy_changed=plan.policy_changed,
             pause_changed=self.pauses.invalidate,
             word=self._word,
+            watched=self._watched,
             cancelled_elsewhere=lambda: self.sweeper.doubt(),
         )
         self.listener = Listener(
@@ -102,6 +105,8 @@ class Reactor:
             connected=self._listener_connected,
             lives_by_lock=self._lives_by_lock,
         )
+        self.announcer = Announcer(lambda: self.listener.conn)
+        self.pool.returned = self.announcer.written
         self.keepers = plan.keepers(self.pool, lambda: self.listener.up)
         lifeline = Lifeline(self.listener, self.pool, self._cut_off)
         self.sweeper = Sweeper(
@@ -113,6 +118,7 @@ class Reactor:
             taker=lambda: self._taker(Queue.MISSION),
             peers_work=lambda: self.lookout.somebody_works(),
             found_dead=self.rescuer.found_dead,
+            watched=self._watched,
             strangers=self.strangers.fail,
         )
         self.lookout = Lookout(
@@ -144,6 +150,7 @@ class Reactor:
                 nursery.start_soon(line.executor.run)
             await self._set_state("ready")
             nursery.start_soon(self._dispatch)
+            nursery.start_soon(self.announcer.run)
             nursery.start_soon(self.sweeper.run)
             nursery.start_soon(self.sweeper.settle_doubts)
             nursery.start_soon(self.lookout.run)
@@ -284,6 +291,9 @@ class Reactor:
         self.plan.pauses_changed(paused)
         for queue in paused & self.lines.keys():
             self.lines[queue].executor.give_back_shelf()
+
+    def _watched(self, watched: bool) -> None:
+        self.announcer.watched = watched
 
     def _listener_connected(self, lost_at: float | None) -> None:
         if lost_at is not None:

@@ -48,6 +48,7 @@ class Sweeper:
         peers_work: Callable[[], None],
         found_dead: Callable[[Collection[UUID]], Awaitable[None]],
         strangers: Callable[[], Awaitable[None]],
+        watched: Callable[[bool], None],
     ) -> None:
         self._identity = identity
         self._lines = lines
@@ -58,6 +59,7 @@ class Sweeper:
         self._peers_work = peers_work
         self._found_dead = found_dead
         self._strangers = strangers
+        self._watched = watched
         self._next = dict.fromkeys(lines, 0.0)
         self._doubted = trio.Event()
         self._now = trio.Event()
@@ -108,6 +110,7 @@ class Sweeper:
             await trio.sleep(RING_MAY_TAKE_S)
         for queue in found:
             self._lines[queue].wake.ring(Via.SWEEP)
+        self._watched(beat.watched)
         if beat.strangers:
             await self._strangers()
         await self._drop_rows_no_longer_ours()

@@ -38,6 +38,10 @@ _BACKOFF_CAP_S = 2.0
 _CLOSED = "the pool is closed: this process is stopping"
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(slots=True)
 class _Idle:
     connection: Connection
@@ -45,7 +49,10 @@ class _Idle:
 
 
 class Pool:
-    """At most ``limit`` connections, opened when needed, each lent to one borrower, in order of arrival."""
+    """At most ``limit`` connections, opened when needed, each lent to one borrower, in order of arrival.
+
+    ``returned`` is called when a borrower is done; it must not fail.
+    """
 
     def __init__(
         self,
@@ -75,6 +82,7 @@ class Pool:
         self._trouble = ""  # why the last try to open one failed, while that is so
         self._next_knock_at = 0.0
         self._came_back = trio.Event()
+        self.returned: Callable[[], None] = _nothing
 
     @property
     def size(self) -> int:
@@ -243,6 +251,7 @@ class Pool:
                 if self._failures:
                     self._came_back.set()
                     self._came_back = trio.Event()
+            self.returned()
             while self._stack and trio.current_time() >= self._expires_at[self._stack[0].connection]:
                 await self._drop(self._stack.pop(0).connection)
         finally:

@@ -46,3 +46,26 @@ order by policy.key;
 -- name: set_policy
 -- The policy's value with the patch merged in; returns it.
 select ops_set_policy(%(key)s, %(patch)s::jsonb);
+
+-- name: policy
+-- One policy.
+select
+  policy.key,
+  policy.value,
+  policy.description,
+  policy.version,
+  policy.updated_at
+from ops_policy as policy
+where policy.key = %(key)s;
+
+-- name: policy_to_change
+-- One policy, which nobody else changes until the transaction ends.
+select
+  policy.key,
+  policy.value,
+  policy.description,
+  policy.version,
+  policy.updated_at
+from ops_policy as policy
+where policy.key = %(key)s
+for no key update;

@@ -27,7 +27,8 @@ select
           and lock.granted
           and lock.database = (select base.oid from pg_database as base where base.datname = current_database())
       )
-    ) as live
+    ) as live,
+  worker.viewers
 from ops_workers as worker
 order by live desc, worker.started_at desc
 limit %(limit)s;

@@ -1,19 +1,21 @@
 -- name: register
 -- The kinds are as given, seen now; rows are locked in the order given.
-insert into ops_step_kinds (kind, description, external, timeout_s, input_schema)
+insert into ops_step_kinds (kind, description, external, timeout_s, input_schema, services)
 select
   offered.kind,
   offered.description,
   offered.external,
   offered.timeout_s,
-  offered.input_schema
+  offered.input_schema,
+  array(select jsonb_array_elements_text(offered.services))
 from unnest(
   %(kinds)s::text[],
   %(descriptions)s::text[],
   %(externals)s::boolean[],
   %(timeouts_s)s::double precision[],
-  %(input_schemas)s::jsonb[]
-) with ordinality as offered (kind, description, external, timeout_s, input_schema, place)
+  %(input_schemas)s::jsonb[],
+  %(services)s::jsonb[]
+) with ordinality as offered (kind, description, external, timeout_s, input_schema, services, place)
 order by offered.place
 on conflict (kind) do update
 set
@@ -21,6 +23,7 @@ set
   external = excluded.external,
   timeout_s = excluded.timeout_s,
   input_schema = excluded.input_schema,
+  services = excluded.services,
   seen_at = ops_now();
 
 -- name: known

@@ -51,3 +51,36 @@ where memory.agent_id = %(agent)s
   and (%(type)s::text is null or memory.type = %(type)s)
 order by memory.superseded_by is not null, memory.pinned desc, memory.id desc
 limit %(limit)s;
+
+-- name: memory
+-- One memory.
+select
+  memory.id,
+  memory.agent_id,
+  memory.type,
+  memory.content,
+  memory.confidence,
+  memory.tags,
+  memory.source_trace_id,
+  memory.superseded_by,
+  memory.pinned,
+  memory.trust,
+  memory.used_count,
+  memory.simulated,
+  memory.created_at
+from ops_agent_memory as memory
+where memory.id = %(id)s;
+
+-- name: edit
+-- The memory says what a person wants it to say; null leaves a field as it is.
+select ops_edit_memory(
+  memory_id => %(id)s,
+  pinned => %(pinned)s::boolean,
+  content => %(content)s::text,
+  confidence => %(confidence)s::float8,
+  tags => %(tags)s::text[]
+);
+
+-- name: forget
+-- The memory is gone.
+select ops_forget(%(id)s);

@@ -1,6 +1,6 @@
 -- name: register
 -- This process is in the fleet.
-insert into ops_workers (id, hostname, pid, version, parts, kinds, agent_id, liveness_key, state)
+insert into ops_workers (id, hostname, pid, version, parts, kinds, agent_id, liveness_key, slots, state)
 values (
   %(id)s,
   %(hostname)s,
@@ -10,6 +10,7 @@ values (
   %(kinds)s,
   %(agent)s,
   %(liveness_key)s,
+  %(slots)s::jsonb,
   'starting'
 )
 on conflict on constraint ops_workers_pkey do nothing;
@@ -130,7 +131,14 @@ select
       limit 1000
     ) as first
     where not first.kind = any (%(kinds)s)
-  ) as strangers;
+  ) as strangers,
+  exists (
+    select
+    from ops_workers as watched
+    where watched.viewers > 0
+      and watched.state in ('starting', 'ready', 'stopping')
+      and watched.heartbeat_at > (select ops_now()) - interval '15 seconds'
+  ) as watched;
 
 -- name: bury
 -- The process is marked dead, if it still is: until this transaction ends it cannot come back. True for the one who did it.

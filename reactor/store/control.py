@@ -50,6 +50,12 @@ async def policies(conn: Connection) -> list[Policy]:
     return [Policy._make(row) for row in await conn.fetch_all(_SQL["policies"])]
 
 
+async def policy(conn: Connection, key: str, *, lock: bool = False) -> Policy | None:
+    """The policy, None when there is none; with ``lock`` nobody else changes it until the transaction ends."""
+    row = await conn.fetch_row(_SQL["policy_to_change" if lock else "policy"], {"key": key})
+    return Policy._make(row) if row else None
+
+
 async def set_policy(conn: Connection, key: str, patch: str) -> Any:
     """The policy has the JSON text ``patch`` merged in, in force everywhere at once; returns its value.
 

@@ -71,6 +71,11 @@ async def about(conn: Connection, key: str, id: int, limit: int = 100) -> list[E
     return [Event._make(row) for row in rows]
 
 
+async def now(conn: Connection) -> Place:
+    """The place behind everything that is final now."""
+    return await _horizon(conn)
+
+
 async def _horizon(conn: Connection) -> Place:
     xmin = await conn.fetch_value(_SQL["horizon"])
     return Place(str(int(xmin) - 1), _LAST_ID)

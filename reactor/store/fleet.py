@@ -26,6 +26,7 @@ class Worker(NamedTuple):
     started_at: datetime
     heartbeat_at: datetime
     live: bool
+    viewers: int = 0
 
     def takes(self, queue: Queue, kind: str | None = None, agent: str | None = None) -> bool:
         """Whether it would take a row of ``queue``, a step of that kind and agent."""

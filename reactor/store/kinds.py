@@ -17,6 +17,7 @@ class KindRow(NamedTuple):
     external: bool
     timeout_s: float
     input_schema: dict[str, Any]
+    services: Sequence[str] = ()
 
 
 async def register(conn: Connection, kinds: Sequence[KindRow]) -> None:
@@ -31,6 +32,7 @@ async def register(conn: Connection, kinds: Sequence[KindRow]) -> None:
             "externals": [kind.external for kind in in_order],
             "timeouts_s": [float(kind.timeout_s) for kind in in_order],
             "input_schemas": [Jsonb(kind.input_schema) for kind in in_order],
+            "services": [Jsonb(list(kind.services)) for kind in in_order],
         },
     )
 

@@ -64,3 +64,28 @@ async def memories(
         _SQL["memories"], {"agent": agent, "type": type, "all": superseded, "limit": limit}
     )
     return [Memory(*row) for row in rows]
+
+
+async def memory(conn: Connection, id: int) -> Memory | None:
+    """The memory, or None when there is none."""
+    row = await conn.fetch_row(_SQL["memory"], {"id": id})
+    return Memory(*row) if row else None
+
+
+async def edit(
+    conn: Connection,
+    id: int,
+    *,
+    pinned: bool | None = None,
+    content: str | None = None,
+    confidence: float | None = None,
+    tags: Sequence[str] | None = None,
+) -> None:
+    """The memory is as a person wants it; None leaves a field as it is. Raises OpsError OP001, OP004."""
+    values = {"id": id, "pinned": pinned, "content": content, "confidence": confidence}
+    await conn.run(_SQL["edit"], {**values, "tags": None if tags is None else list(tags)})
+
+
+async def forget(conn: Connection, id: int) -> None:
+    """The memory is gone for good. Raises OpsError OP001."""
+    await conn.run(_SQL["forget"], {"id": id})

@@ -1,12 +1,12 @@
 """The fleet: registering, beating, burying. Twin of ``queries/workers.sql``."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
 from reactor.model.queues import Queue
-from reactor.pg import Connection
+from reactor.pg import Connection, Jsonb
 from reactor.store.named import statements
 
 _SQL = statements("workers")
@@ -14,7 +14,10 @@ _SQL = statements("workers")
 
 @dataclass(slots=True)
 class Identity:
-    """One reactor process. ``liveness_key`` names the advisory lock it holds, shared, while it lives; 0: it holds none."""
+    """One reactor process. ``liveness_key`` names the advisory lock it holds, shared, while it lives; 0: it holds none.
+
+    ``slots``: how many rows of each queue it runs at once.
+    """
 
     id: UUID
     hostname: str
@@ -24,13 +27,14 @@ class Identity:
     kinds: Sequence[str]
     agent: str | None
     liveness_key: int
+    slots: Mapping[str, int] = field(default_factory=dict)
 
 
 class Beat(NamedTuple):
     """What a heartbeat finds out.
 
     ``registered`` is false when our own row is gone; ``working``: some peer has rows running; ``strangers``: there are due
-    steps of kinds we do not have.
+    steps of kinds we do not have; ``watched``: somebody watches events, at a living reactor.
     """
 
     registered: bool
@@ -38,6 +42,7 @@ class Beat(NamedTuple):
     working: bool
     due: dict[Queue, bool]
     strangers: bool
+    watched: bool
 
 
 async def register(conn: Connection, identity: Identity) -> None:
@@ -53,6 +58,7 @@ async def register(conn: Connection, identity: Identity) -> None:
             "kinds": list(identity.kinds),
             "agent": identity.agent,
             "liveness_key": identity.liveness_key,
+            "slots": Jsonb(dict(identity.slots)),
         },
     )
 
@@ -111,7 +117,7 @@ async def beat(
         },
     )
     assert row is not None
-    return Beat(row[0], row[1], row[2], dict(zip(Queue, row[3:6], strict=True)), row[6])
+    return Beat(row[0], row[1], row[2], dict(zip(Queue, row[3:6], strict=True)), row[6], row[7])
 
 
 async def bury(conn: Connection, worker: UUID) -> bool:

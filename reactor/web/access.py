@@ -5,8 +5,10 @@ come from: a page in the operator's browser can send requests to 127.0.0.1, and 
 strangers. So the Host must be a loopback name (a page of another site reaches us under its own name at best), nothing may
 say that the request was forwarded, and what changes something must come from a page of ours or from no page at all.
 
-With a token everything needs it, also from this machine, but for the two probes: who sets one expects company.
-The Host is then not looked at, since it is whatever a proxy says; a stranger's page has no token to send.
+With a token everything needs it, also from this machine, but for the two probes and the page where one signs in: who sets
+one expects company. It comes with every request (``Authorization``), or once to ``/ops/login``, which gives a cookie for it;
+what a cookie may change needs the word that our own pages know (see `reactor.web.sessions`). The Host is then not looked
+at, since it is whatever a proxy says; a stranger's page has neither token nor word to send.
 """
 
 import hashlib
@@ -14,31 +16,32 @@ import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reactor.settings import is_loopback
+from reactor.web.forms import fields_of, is_form
+from reactor.web.limits import WRONG_TOKENS_A_MINUTE, Buckets, address_of
 from reactor.web.problems import problem
+from reactor.web.sessions import Grant, Session, Sessions, cookie_of
+
+__all__ = ["Access", "Grant", "Refusal", "Rules"]
 
 PROBES = frozenset({"/healthz", "/readyz"})
+LOGIN = "/ops/login"
+LOGOUT = "/ops/logout"
+OPEN = PROBES | {LOGIN}
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORWARDED = re.compile(rb"forwarded|x-forwarded-.+|x-real-ip|via")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.%]+\]|[^\s:/@\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ASK_FOR_TOKEN = {"www-authenticate": 'Bearer realm="voxyz-reactor"'}
+_WANTED = "send Authorization: Bearer with the token in OPS_API_TOKEN or OPS_READ_TOKEN"
 
 Headers = Iterable[tuple[bytes, bytes]]
-
-
-class Grant(StrEnum):
-    """What a request may do; routes find it in ``request.state.grant``."""
-
-    PROBE = "probe"  # ask whether we are well
-    READ = "read"
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,12 @@ class Rules:
             for token, grant in ((api_token, Grant.ALL), (read_token, Grant.READ))
             if token is not None
         ]
+        self.sessions = Sessions(api_token, read_token)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is no token at all, and this machine may do everything."""
+        return not self._keys
 
     def judge(self, method: str, path: str, headers: Headers) -> Grant | Refusal:
         """What a request with these ``headers`` (names in lower case) may do, or why it may not."""
@@ -65,25 +74,40 @@ class Rules:
         verdict = self._by_token(path, given) if self._keys else _by_place(given)
         if isinstance(verdict, Refusal) or method in READING:
             return verdict
-        if verdict is not Grant.ALL:
+        if verdict is not Grant.ALL and path not in (LOGIN, LOGOUT):
             return Refusal(403, f"this token may only look, and {method[:20]} changes something")
         return _foreign_page(given) or verdict
 
-    def _by_token(self, path: str, given: Headers) -> Grant | Refusal:
-        values = _values(given, b"authorization")
-        if not values and path in PROBES:
-            return Grant.PROBE
-        if len(values) != 1:
-            return Refusal(
-                401, "send Authorization: Bearer with the token in OPS_API_TOKEN or OPS_READ_TOKEN"
-            )
-        scheme, _, token = values[0].partition(b" ")
-        offered = _digest(token.strip())
+    def session(self, headers: Headers) -> Session | None:
+        """The session whose cookie is the reason for what `judge` grants; None when it is another, or there is none."""
+        given = list(headers)
+        if not self._keys or _values(given, b"authorization"):
+            return None
+        cookies = _values(given, b"cookie")
+        value = cookie_of(b"; ".join(cookies)) if cookies else None
+        return self.sessions.read(value) if value else None
+
+    def grant_of(self, token: bytes) -> Grant | None:
+        """What who has ``token`` may do."""
+        offered = _digest(token)
         # Every key is compared, whichever fits: how long it takes says nothing.
         fitting = [grant for digest, grant in self._keys if hmac.compare_digest(digest, offered)]
-        if scheme.lower() != b"bearer" or not fitting:
+        return fitting[0] if fitting else None
+
+    def _by_token(self, path: str, given: Headers) -> Grant | Refusal:
+        values = _values(given, b"authorization")
+        if not values:
+            session = self.session(given)
+            if session is not None:
+                return session.grant
+            return Grant.PROBE if path in OPEN else Refusal(401, _WANTED)
+        if len(values) != 1:
+            return Refusal(401, _WANTED)
+        scheme, _, token = values[0].partition(b" ")
+        grant = self.grant_of(token.strip())
+        if scheme.lower() != b"bearer" or grant is None:
             return Grant.PROBE if path in PROBES else Refusal(401, "this token opens nothing here")
-        return fitting[0]
+        return grant
 
 
 class Access:
@@ -92,6 +116,7 @@ class Access:
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app = app
         self._rules = rules
+        self._wrong = Buckets(WRONG_TOKENS_A_MINUTE / 60, WRONG_TOKENS_A_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or one attempt at something else."""
@@ -99,13 +124,80 @@ class Access:
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] == "http":
-            verdict = self._rules.judge(scope["method"], scope["path"], scope["headers"])
+            verdict = self._judge(scope)
             if isinstance(verdict, Refusal):
-                headers = _ASK_FOR_TOKEN if verdict.status == 401 else None
-                await problem(verdict.status, verdict.detail, headers=headers)(scope, receive, send)
+                await _refuse(verdict, scope, receive, send)
                 return
-            scope.setdefault("state", {})["grant"] = verdict
+            session = self._rules.session(scope["headers"])
+            scope.setdefault("state", {}).update(grant=verdict, session=session)
+            if session is not None and scope["method"] not in READING:
+                known, receive = await _knows_the_word(session, scope, receive)
+                if not known:
+                    refusal = Refusal(
+                        403, "the page was opened too long ago: load it again, then repeat this"
+                    )
+                    await _refuse(refusal, scope, receive, send)
+                    return
         await self._app(scope, receive, send)
+
+    def _judge(self, scope: Scope) -> Grant | Refusal:
+        """As the rules say; but who offered too many wrong tokens waits, also with a right one."""
+        offers = any(name == b"authorization" for name, _ in scope["headers"])
+        address = address_of(scope)
+        if offers and not self._rules.open and scope["path"] not in PROBES and self._wrong.wait_s(address):
+            return Refusal(429, "too many wrong tokens came from there: wait a minute")
+        verdict = self._rules.judge(scope["method"], scope["path"], scope["headers"])
+        if offers and isinstance(verdict, Refusal) and verdict.status == 401:
+            self._wrong.take(address)
+        return verdict
+
+
+async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    """A problem; but a browser that wants the page is sent to where one signs in."""
+    if refusal.status == 401 and scope["method"] == "GET" and _wants_a_page(scope):
+        where = quote(scope["path"], safe="/")
+        await RedirectResponse(f"{LOGIN}?next={where}", 303)(scope, receive, send)
+        return
+    headers = {401: _ASK_FOR_TOKEN, 429: {"retry-after": "60"}}.get(refusal.status)
+    await problem(refusal.status, refusal.detail, headers=headers)(scope, receive, send)
+
+
+def _wants_a_page(scope: Scope) -> bool:
+    path: str = scope["path"]
+    if path != "/ops" and not path.startswith("/ops/"):
+        return False
+    return any(b"text/html" in value for value in _values(scope["headers"], b"accept"))
+
+
+async def _knows_the_word(session: Session, scope: Scope, receive: Receive) -> tuple[bool, Receive]:
+    """Whether the request brings the session's word, in a header or a form; and how its body is received from now on."""
+    said = _values(scope["headers"], b"x-csrf-token")
+    if not said and any(
+        is_form(value.decode("latin-1")) for value in _values(scope["headers"], b"content-type")
+    ):
+        body, receive = await _read_ahead(receive)
+        said = [fields_of(body).get("csrf", "").encode()]
+    known = len(said) == 1 and hmac.compare_digest(said[0], session.csrf.encode())
+    return known, receive
+
+
+async def _read_ahead(receive: Receive) -> tuple[bytes, Receive]:
+    """The body, and a way to receive it once more; it is bounded before it comes here."""
+    parts: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = b"".join(parts)
+    again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return again.pop() if again else await receive()
+
+    return body, replayed
 
 
 def _by_place(given: Headers) -> Grant | Refusal:

@@ -18,12 +18,6 @@ from reactor.web.health import Health
 LOOK_AGAIN_S = 5
 ANSWER_WITHIN_S = 2.0
 EVENTS = 30
-HEADERS = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { margin: 0 auto; max-width: 60rem; padding: 1rem; }
@@ -49,7 +43,7 @@ def ops_page(health: Health) -> Route:
                         )
                     parts.append(_queues(await overview.queues(conn)))
                     parts.append(_events((await events.recent(conn, EVENTS))[0]))
-        return HTMLResponse(_document("".join(parts)), headers=HEADERS)
+        return HTMLResponse(_document("".join(parts)))
 
     return Route("/ops", ops)
 

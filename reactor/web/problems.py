@@ -1,11 +1,64 @@
 """Errors as ``application/problem+json`` (RFC 9457): what went wrong, and what to do."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from reactor.errors import DatabaseError, OpsError, ReactorError, UsageError
+
+BY_CODE: Final = {
+    "OP001": 404,
+    "OP002": 422,
+    "OP003": 422,
+    "OP004": 422,
+    "OP005": 422,
+    "OP006": 409,
+    "OP007": 422,
+    "OP008": 409,
+    "OP009": 409,
+    "OP010": 409,
+}
+RETRY_AFTER_S: Final = 2
+_BAD_VALUES: Final = ("22", "23")  # SQLSTATE classes: data that cannot be, rules that forbid it
+_PATH = re.compile(r"(?P<field>[a-z_]\S*) (?:must|is) ")
+
+
+class NotReady(ReactorError):
+    """This process cannot ask the database now: it is starting or stopping."""
+
+    transient = True
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of what was sent; ``field`` is its path, such as ``steps.0.kind``."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An error as its asker is told: the status, one sentence, the SQLSTATE of ours, the fields."""
+
+    status: int
+    detail: str
+    code: str | None = None
+    errors: Sequence[FieldError] = ()
+
+
+class Refused(ReactorError):
+    """A request that is not served, with the answer to it."""
+
+    def __init__(self, status: int, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.explained = Explained(status, detail, None, errors)
 
 
 class ProblemResponse(JSONResponse):
@@ -26,6 +79,37 @@ def problem(
         **more,
     }
     return ProblemResponse(body, status, {"cache-control": "no-store", **(headers or {})})
+
+
+def explain(error: ReactorError) -> Explained:
+    """What to answer when ``error`` came of a request."""
+    if isinstance(error, Refused):
+        return error.explained
+    if isinstance(error, OpsError) and error.sqlstate in BY_CODE:
+        told = str(error)
+        path = _PATH.match(told) if error.sqlstate == "OP007" else None
+        fields = (FieldError(path["field"], told),) if path else ()
+        return Explained(BY_CODE[error.sqlstate], told, error.sqlstate, fields)
+    if isinstance(error, DatabaseError) and (error.sqlstate or "").startswith(_BAD_VALUES):
+        return Explained(422, str(error), error.sqlstate)
+    if isinstance(error, UsageError):
+        return Explained(422, str(error))
+    if error.transient:
+        return Explained(
+            503, str(error) if isinstance(error, NotReady) else "the database does not answer now"
+        )
+    return Explained(500, "the reactor could not answer this; its log says why")
+
+
+def problem_of(explained: Explained) -> ProblemResponse:
+    """The answer that says so."""
+    more: dict[str, object] = {}
+    if explained.code:
+        more["code"] = explained.code
+    if explained.errors:
+        more["errors"] = [{"field": one.field, "message": one.message} for one in explained.errors]
+    headers = {"retry-after": str(RETRY_AFTER_S)} if explained.status == 503 else None
+    return problem(explained.status, explained.detail, headers=headers, **more)
 
 
 async def refused(request: Request, error: Exception) -> Response:

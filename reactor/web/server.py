@@ -6,7 +6,8 @@ connections are counted: beyond the most there may be, the next one is closed at
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, NoReturn, cast
 
 import structlog
@@ -25,6 +26,10 @@ MOST_CONNECTIONS = 500
 KEEP_ALIVE_S = 20.0  # somewhat over the usual 15 s between two scrapes
 DEAD_AFTER_MS = 30_000  # a peer that acknowledges nothing for so long is gone
 ENDS_WITHIN_S = 0.5
+
+
+# Closes the connection that a request came on, whatever its client does: for a route whose client reads nothing.
+cut_off: ContextVar[Callable[[], None]] = ContextVar("cut_off")
 
 
 class _Log(Logger):
@@ -95,6 +100,7 @@ class Server:
         self._open.add(stream)
         try:
             _expect_answers(stream)
+            cut_off.set(stream.socket.close)
             await TCPServer(self._app, self._config, self._context, ConnectionState({}), cast("Any", stream))
         except* Exception as errors:
             log.debug("connection_broken", reason=repr(errors.exceptions[0]))

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp
 from reactor.engine.metrics import Metrics
 from reactor.settings import Settings
 from reactor.web.access import Access, Rules
+from reactor.web.headers import SecurityHeaders
 from reactor.web.health import Health
+from reactor.web.limits import Limits
 from reactor.web.ports import open_door
 from reactor.web.probes import probes
 from reactor.web.problems import broke, refused
@@ -28,7 +30,7 @@ def application(health: Health, metrics: Metrics, rules: Rules, routes: Sequence
     """The probes and ``routes``, behind the rules."""
     return Starlette(
         routes=[*probes(health, metrics), *routes],
-        middleware=[Middleware(Access, rules=rules)],
+        middleware=[Middleware(SecurityHeaders), Middleware(Limits), Middleware(Access, rules=rules)],
         exception_handlers={HTTPException: refused, Exception: broke},
     )
 
@@ -38,6 +40,7 @@ async def run_web(
     health: Health,
     metrics: Metrics | None = None,
     *,
+    rules: Rules | None = None,
     routes: Sequence[BaseRoute] = (),
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
@@ -49,7 +52,8 @@ async def run_web(
     Cancellation: within 1 s all connections are closed.
     """
     metrics = metrics or Metrics(lambda: health.reactor)
-    app = application(health, metrics, Rules(settings.api_token, settings.read_token), routes)
+    rules = rules or Rules(settings.api_token, settings.read_token)
+    app = application(health, metrics, rules, routes)
     door = await open_door(settings.host, settings.port if settings.port_is_set else None)
     try:
         async with trio.open_nursery() as nursery:

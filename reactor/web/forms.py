@@ -1,0 +1,30 @@
+"""What a form without scripts sends."""
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 200
+
+
+def is_form(content_type: str) -> bool:
+    """Whether a body of that type is a form's."""
+    return content_type.partition(";")[0].strip().lower() == FORM
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of the form that was sent, the last of each name; none when the body is no form."""
+    if not is_form(request.headers.get("content-type", "")):
+        return {}
+    return fields_of(await request.body())
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of an urlencoded body; none when there are too many."""
+    try:
+        return dict(
+            parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        )
+    except ValueError:
+        return {}

@@ -1,0 +1,68 @@
+"""Server-sent events, as bytes; and values as JSON."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from reactor.store.events import Event, Place
+
+PULSE = b": \n\n"
+
+
+def as_json(value: object) -> bytes:
+    """``value`` as JSON: named tuples and dataclasses as objects, times in ISO 8601, amounts as numbers."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {name: _plain(part) for name, part in value._asdict().items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(part) for part in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal):
+        return float(value)
+    return str(value) if isinstance(value, UUID) else value
+
+
+def frame(name: str, data: object, id: str | None = None) -> bytes:
+    """One event of that name; JSON has no line breaks, so the data is one line."""
+    place = f"id: {id}\n".encode() if id is not None else b""
+    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), place, as_json(data))
+
+
+def event_frames(events: Iterable[Event]) -> bytes:
+    """What happened, one frame each; only final ones have an id."""
+    return b"".join(
+        frame("event", one, cursor(Place(one.xact, one.id)) if one.final else None) for one in events
+    )
+
+
+def cursor(place: Place) -> str:
+    """A place as the text that a client gives back."""
+    return f"{place.xact}-{place.id}"
+
+
+def place_of(text: str) -> Place | None:
+    """The place that ``text`` is the cursor of, None when it is none."""
+    xact, dash, id = text.partition("-")
+    if not dash or not _number(xact, 20) or not _number(id, 19) or int(xact) >= 2**64 or int(id) >= 2**63:
+        return None
+    return Place(xact, int(id))
+
+
+def _number(text: str, digits: int) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= digits
