@@ -28,6 +28,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "demo": Entry("demo", "demo_command", "the whole loop in under a minute"),
         "migrate": Entry("database", "migrate", "bring the schema to current"),
         "doctor": Entry("doctor", "doctor", "check everything; each finding says what to do"),
+        "service": Entry("service", "service", "run it under systemd: install, uninstall, print"),
+        "completion": Entry("completion", "completion", "complete words in bash, zsh or fish"),
         "url": Entry("database", "url", "the database in use, as a URI"),
         "psql": Entry("database", "psql", "psql on the database in use"),
     },

@@ -5,9 +5,13 @@ way. Every line has time, level and event, and what is known of queue, id, missi
 attempt. What agents read or write and what opens doors is never logged: fields of such names are dropped,
 passwords in addresses are blanked, and an exception is logged with its place and its own message, not with
 the chain of those that led to it.
+
+Under systemd stderr is the journal, which takes a level from ``<N>`` before a line and leaves it away: then
+``journalctl -p warning`` finds what it should, and ``journalctl -o cat`` shows the lines as they were.
 """
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -50,6 +54,7 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_SYSLOG = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 Fields = MutableMapping[str, Any]
 
@@ -85,10 +90,9 @@ def configure(
             structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time", pad_event_to=28)
         ]
     handler = logging.StreamHandler(target)
+    formatter = _JournalFormatter if is_journal(target) else structlog.stdlib.ProcessorFormatter
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=render, foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()]
-        )
+        formatter(processors=render, foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()])
     )
     root = logging.getLogger()
     for former in [h for h in root.handlers if getattr(h, "_of_reactor", False)]:
@@ -100,6 +104,24 @@ def configure(
     for chatty in ("psycopg", "httpx", "httpx2", "httpcore", "anthropic", "hypercorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))
     logging.raiseExceptions = False  # a log nobody can read any more must not stop the work
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether ``stream`` is the one systemd connected with its journal: JOURNAL_STREAM names device and inode."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+class _JournalFormatter(structlog.stdlib.ProcessorFormatter):
+    """Puts syslog's number of the level before every line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The lines of ``record``, each with its level."""
+        number = next((n for least, n in _SYSLOG if record.levelno >= least), 7)
+        return "\n".join(f"<{number}>{line}" for line in super().format(record).splitlines())
 
 
 def _ordered(_logger: Any, _method: str, fields: Fields) -> Fields:

@@ -20,6 +20,7 @@ from reactor.engine.connections import Sessions, work_pool
 from reactor.engine.digest import Digest
 from reactor.engine.metrics import CountedMeter, Metrics
 from reactor.engine.plan import Plan, QueuePlan, new_liveness_key
+from reactor.engine.service_manager import ServiceManager
 from reactor.engine.supervisor import Reactor, Stopped
 from reactor.engine.timekeepers import keepers
 from reactor.engine.work import Watcher, Work
@@ -91,32 +92,42 @@ def run_command(parts: tuple[str, ...]) -> int:
 async def _run(settings: Settings, parts: Sequence[str]) -> int:
     health, calls = Health(budget=llm_ledger.remaining), CountedMeter()
     metrics = Metrics(lambda: health.reactor, calls=calls, budget=llm_ledger.remaining)
+    manager = ServiceManager.of(os.environ)
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(manager.run)
         # First of all: a port that is taken must not leave a database half set up.
         desk = Desk(settings, health)
         routes = [*login_routes(desk.rules), *api_routes(desk), ops_page(health)] if "web" in parts else []
         web = partial(run_web, settings, health, metrics, rules=desk.rules, routes=routes)
         url = await nursery.start(web)
         nursery.start_soon(desk.run)
-        await _serve(settings, parts, health, calls, f"{url}/ops" if routes else url)
+        await _serve(settings, parts, health, manager, calls, f"{url}/ops" if routes else url)
         nursery.cancel_scope.cancel()
     return 0
 
 
 async def _serve(
-    settings: Settings, parts: Sequence[str], health: Health, calls: CountedMeter, url: str
+    settings: Settings,
+    parts: Sequence[str],
+    health: Health,
+    manager: ServiceManager,
+    calls: CountedMeter,
+    url: str,
 ) -> None:
     """From an answering port to a stopped reactor."""
-    health.starting("the database is being started")
+    for whom in (health, manager):
+        whom.starting("the database is being started")
     async with database(settings, create=True) as place:
-        health.starting("the schema is being brought to current")
+        for whom in (health, manager):
+            whom.starting("the schema is being brought to current")
         await _bring_to_current(settings, place)
         registry = KindRegistry([NOOP, *house_kinds()])
         load_modules(settings.kinds, registry)
         watcher = _watcher(settings)
         async with _reactor(settings, place, parts, registry, watcher, calls) as reactor:
             health.ready(reactor)
-            stopped = await _until_told_to_stop(reactor, settings, place, health, url)
+            manager.ready(reactor.status)
+            stopped = await _until_told_to_stop(reactor, settings, place, health, manager, url)
             _tell_stopped(stopped)
             if stopped.stuck:
                 await _leave_at_once(place)
@@ -250,13 +261,14 @@ async def _register_kinds(pool: Pool, registry: KindRegistry) -> None:
 
 
 async def _until_told_to_stop(
-    reactor: Reactor, settings: Settings, place: Database, health: Health, url: str
+    reactor: Reactor, settings: Settings, place: Database, health: Health, manager: ServiceManager, url: str
 ) -> Stopped:
     """Ready, then at work until a signal; a second one ends the grace period."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         _tell_ready(reactor, settings, place, url)
         await anext(signals)
         health.stopping()
+        manager.stopping(lambda: f"stopping: {reactor.running()} running")
         _tell_stopping(reactor, settings)
         async with trio.open_nursery() as nursery:
 

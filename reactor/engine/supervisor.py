@@ -194,6 +194,15 @@ class Reactor:
         """How many handlers are running now."""
         return sum(len(line.executor.running) for line in self.lines.values())
 
+    def status(self) -> str:
+        """One line on how it goes, for whoever looks after processes."""
+        words = [f"{self.running()} running"]
+        if paused := sorted(queue.value for queue in self.pauses.paused & self.lines.keys()):
+            words.append(f"paused: {', '.join(paused)}")
+        if not self.listener.up and not self.listener.deaf:
+            words.append("the database is away")
+        return " · ".join(words)
+
     async def _dispatch(self) -> None:
         """Whoever begins things: dispatchers and keepers, in a scope of their own that `stop` cancels first."""
         try:

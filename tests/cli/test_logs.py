@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +107,36 @@ def test_without_a_terminal_the_form_is_json(stream: io.StringIO) -> None:
 def test_a_password_is_blanked_and_the_rest_stays() -> None:
     assert without_secrets("at postgresql://me:a@b:c@db/x now") == "at postgresql://me:***@db/x now"
     assert without_secrets("http://db:8420/ops") == "http://db:8420/ops"
+
+
+def test_the_journal_gets_a_level_before_every_line(
+    stream: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "journal").open("w+") as journal:
+        found = os.fstat(journal.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        configure(None, "debug", journal)
+        log = structlog.get_logger()
+        log.debug("looked")
+        log.info("ready")
+        log.warning("slow")
+        log.error("broke")
+        configure("console", "info", journal)
+        try:
+            raise ValueError("on\ntwo lines")
+        except ValueError:
+            log.exception("broke")
+        lines = (tmp_path / "journal").read_text().splitlines()
+    assert [line[:3] for line in lines[:4]] == ["<7>", "<6>", "<4>", "<3>"]
+    assert json.loads(lines[1][3:])["event"] == "ready"
+    assert len(lines) > 5
+    assert all(line.startswith("<3>") for line in lines[4:])
+
+
+def test_a_file_that_is_not_the_journal_gets_plain_lines(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+    configure("json", "info", stream)
+    structlog.get_logger().info("ready")
+    assert lines(stream)[0]["event"] == "ready"

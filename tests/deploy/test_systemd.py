@@ -1,0 +1,221 @@
+"""The units: read by systemd itself, and run by its user manager where a namespace for it can be had."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import COMMAND, Answer, Voxyz, environment
+from tests.support.scratch import scratch_directory
+from tests.support.server import PrivateServer
+
+ROOT = Path(__file__).parents[2]
+LARGEST_EXPOSURE = 20  # tenths of systemd's scale from 0 to 10; above 20 it is no longer "OK"
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd is not installed: its units were not read"
+)
+
+
+@pytest.fixture
+def here() -> Iterator[Path]:
+    with scratch_directory(executable=True) as directory:
+        yield directory
+
+
+@pytest.fixture
+def units(here: Path, anywhere: Voxyz) -> list[Path]:
+    """All units, for the program of this checkout."""
+    texts = []
+    for words in ((), ("--split",)):
+        answer = anywhere("service", "print", "--run-as", "daemon", *words)
+        assert answer.code == 0, answer
+        texts += answer.out.split("# /etc/systemd/system/")[1:]
+    found = []
+    for text in texts:
+        name, _, body = text.partition("\n")
+        (here / name).write_text(body)
+        found.append(here / name)
+    assert len(found) == 5
+    return found
+
+
+@pytest.fixture
+def anywhere(here: Path) -> Voxyz:
+    def call(*words: str, stdin: str | None = None, **variables: str) -> Answer:
+        done = subprocess.run(
+            [*COMMAND, *words],
+            cwd=here,
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@needs_systemd
+def test_systemd_finds_nothing_to_say_about_them(units: list[Path]) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_systemd
+def test_they_are_exposed_as_little_as_can_be(units: list[Path]) -> None:
+    for path in units:
+        done = subprocess.run(
+            ["systemd-analyze", "security", "--offline=true", f"--threshold={LARGEST_EXPOSURE}", path],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout[-600:]
+
+
+def test_they_take_directory_grace_and_database_from_where_they_will_run(here: Path, anywhere: Voxyz) -> None:
+    there = here / "with space"
+    there.mkdir()
+    (there / ".env").write_text("OPS_GRACE_S=90.5\n")
+    text = anywhere("service", "print", "--user", "--directory", str(there)).out
+    assert "TimeoutStopSec=121\n" in text
+    assert f"WorkingDirectory={here}/with\\x20space\n" in text
+    assert f"Environment=VOXYZ_HOME={here}/with\\x20space/.voxyz\n" in text
+    assert "User=" not in text
+
+
+def test_who_called_sudo_is_whom_they_run_as(here: Path, anywhere: Voxyz) -> None:
+    text = anywhere("service", "print", SUDO_USER="nobody").out
+    assert "User=nobody\n" in text
+    assert f"WorkingDirectory={here}\n" in text
+    assert "StateDirectory" not in text
+    usual = anywhere("service", "print").out
+    assert "User=voxyz-reactor\n" in usual
+    assert "StateDirectory=voxyz-reactor\n" in usual
+
+
+def test_what_cannot_work_is_refused_in_one_line(here: Path, anywhere: Voxyz) -> None:
+    private = {"XDG_CONFIG_HOME": str(here / "config")}
+    line = anywhere("service", "install", "--user", "--split", **private).complained(2)
+    assert "DATABASE_URL" in line
+    line = anywhere("service", "print", "--user", "--run-as", "nobody").complained(2)
+    assert "--run-as" in line
+    assert not (here / "config").exists()
+    if os.geteuid() == 0:
+        line = anywhere("service", "install", "--run-as", "nobody-at-all").complained(2)
+        assert "no account nobody-at-all" in line
+        here.chmod(0o700)
+        line = anywhere(
+            "service", "install", "--run-as", "nobody", "--directory", str(here / "in")
+        ).complained(2)
+        assert f"may not enter {here}" in line
+    else:
+        assert "needs root" in anywhere("service", "install").complained(2)
+
+
+def test_without_systemd_they_are_written_and_the_next_step_is_said(here: Path, anywhere: Voxyz) -> None:
+    private = {"XDG_CONFIG_HOME": str(here / "config")}
+    answer = anywhere("service", "install", "--user", "--no-start", **private)
+    assert answer.code == 0, answer
+    path = here / "config/systemd/user/voxyz-reactor.service"
+    assert path.read_text() == anywhere("service", "print", "--user", **private).out.partition("\n")[2]
+    assert "systemctl --user enable --now voxyz-reactor.service" in answer.out
+
+
+IN_A_NAMESPACE = """
+    set -eu
+    mount -t tmpfs tmpfs /run
+    mkdir -p /run/systemd/system /run/user/0
+    chmod 700 /run/user/0
+    export XDG_RUNTIME_DIR=/run/user/0 HOME="$PWD/home" XDG_CONFIG_HOME="$PWD/home/.config"
+    mkdir -p "$XDG_CONFIG_HOME"
+    /lib/systemd/systemd --user --log-target=console --log-level=info > systemd.log 2>&1 &
+    until systemctl --user is-system-running 2> /dev/null | grep -qE 'running|degraded'; do sleep 0.1; done
+
+    say() { echo "$@"; }
+    show() { systemctl --user show -p "$1" --value voxyz-reactor.service; }
+    until_shown() { until [ "$(show "$1")" = "$2" ]; do sleep 0.1; done; say "$1 $2"; }
+    work() { $VOXYZ enqueue step noop --wait > /dev/null && say "$1"; }
+
+    $VOXYZ service install --user
+    until_shown ActiveState active
+    until_shown StatusText "0 running"
+    work "worked"
+
+    first=$(show MainPID)
+    kill -9 "$first"
+    until [ "$(show MainPID)" != "$first" ] && [ "$(show ActiveState)" = active ]; do sleep 0.1; done
+    work "worked after a crash"
+
+    mkdir -p "$XDG_CONFIG_HOME/systemd/user/voxyz-reactor.service.d"
+    printf '[Service]\\nWatchdogSec=3\\n' > "$XDG_CONFIG_HOME/systemd/user/voxyz-reactor.service.d/test.conf"
+    $VOXYZ service install --user > /dev/null
+    until_shown ActiveState active
+    first=$(show MainPID)
+    kill -STOP "$first"
+    until [ "$(show MainPID)" != "$first" ] && [ "$(show ActiveState)" = active ]; do sleep 0.1; done
+    work "worked after standing still"
+
+    systemctl --user stop voxyz-reactor.service
+    until_shown ActiveState inactive
+    until_shown Result success
+    printf 'POOL_MAX=none\\n' >> .env
+    systemctl --user start voxyz-reactor.service || say "a wrong setting does not start"
+    until_shown ExecMainStatus 2
+    until_shown NRestarts 0
+    $VOXYZ service uninstall --user
+    $VOXYZ service uninstall --user
+"""
+
+
+@pytest.mark.packaging
+@needs_systemd
+def test_its_user_manager_starts_watches_restarts_and_stops_the_reactor(
+    here: Path, server: PrivateServer, database: str
+) -> None:
+    namespace = ["unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
+    if os.geteuid() != 0 or subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no namespace of our own here: the units were not run by systemd")
+    (here / ".env").write_text(f"DATABASE_URL={database}\nVOXYZ_LLM=mock\nOPS_PORT=0\n")
+    program = here / "voxyz-reactor"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m reactor.cli "$@"\n')
+    program.chmod(0o755)
+    bin_first = f"{here}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [*namespace, "bash", "-c", textwrap.dedent(IN_A_NAMESPACE)],
+        cwd=here,
+        env=environment(PATH=bin_first, VOXYZ=f"{sys.executable} -m reactor.cli"),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    log = (here / "systemd.log").read_text()[-3000:]
+    assert done.returncode == 0, (done.stdout, done.stderr[-3000:], log)
+    unit = here / "home/.config/systemd/user/voxyz-reactor.service"
+    assert done.stdout.splitlines() == [
+        f"written: {unit}",
+        "started: voxyz-reactor.service",
+        "it stops when you log out, unless you say once: loginctl enable-linger",
+        "ActiveState active",
+        "StatusText 0 running",
+        "worked",
+        "worked after a crash",
+        "ActiveState active",
+        "worked after standing still",
+        "ActiveState inactive",
+        "Result success",
+        "a wrong setting does not start",
+        "ExecMainStatus 2",
+        "NRestarts 0",
+        f"removed: {unit}",
+        "nothing to do: no unit of ours is installed",
+    ]
+    assert not unit.exists()
