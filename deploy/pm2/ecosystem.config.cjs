@@ -28,7 +28,7 @@ const app = (name, ...parts) => ({
   kill_timeout: (GRACE_S + LEAVE_S) * 1000,
   autorestart: true,
   exp_backoff_restart_delay: 200,
-  stop_exit_codes: [2], // a wrong setting does not get better by trying again
+  stop_exit_codes: [2], // a wrong setting is not tried again, though pm2 lists it as "waiting restart"
   max_memory_restart: process.env.VOXYZ_MAX_MEMORY || "1G",
   merge_logs: true,
   env: { PYTHONUNBUFFERED: "1", VOXYZ_LOG: process.env.VOXYZ_LOG || "json" },

@@ -19,11 +19,18 @@ from reactor.pg.migrations import migrate as bring_to_current
 from reactor.settings import Settings
 from reactor.store import control
 
+LOGIN = (
+    "the roles are there; let somebody in with: create role NAME login password '…' in role voxyz_reactor"
+    " (or voxyz_writer, voxyz_reader)"
+)
 MOST_CHARACTERS = 2000  # of the whole description: it stands before every prompt
 
 
 @click.command(short_help="bring the schema to current")
-def migrate() -> None:
+@click.option(
+    "--roles", is_flag=True, help="With the roles voxyz_reactor, voxyz_writer and voxyz_reader, from now on."
+)
+def migrate(roles: bool) -> None:
     """Bring the schema of the database to current; makes the embedded database when there is none.
 
     Safe to repeat, and when two run at once.
@@ -31,12 +38,14 @@ def migrate() -> None:
 
     async def migrated(settings: Settings) -> None:
         async with database(settings, create=True) as place:
-            report = await bring_to_current(place.direct_dsn)
+            report = await bring_to_current(place.direct_dsn, roles=roles)
         count = len(report.applied)
         if count:
             say(f"the schema is current: {count} {'file' if count == 1 else 'files'} applied")
         else:
             say(f"the schema is current: nothing to do ({report.already} files applied earlier)")
+        if roles:
+            say(LOGIN)
 
     run(migrated, Settings.load())
 

@@ -5,6 +5,9 @@ file that changed afterwards is refused. The other folders are repeatable: a fil
 text changed, folder by folder in the order of ``REPEATABLE``. Names in a database that this program does not know mean the
 database is ahead of it.
 
+``roles`` is repeatable too, but only for who asked for it: who may do what is the affair of a database's owner, and roles
+belong to the whole server. Once applied in a database it is kept current there.
+
 Two runs at once take turns, file by file, by one advisory lock that lasts as long as the file's transaction: nothing of a
 run outlives it, whatever proxy stands between. A statement that needs a strong lock waits for it at most 2 s
 (``lock_timeout``): a queue behind a waiting ``alter table`` would hold up every writer. Then the file is rolled back and
@@ -26,6 +29,7 @@ from reactor.errors import AccessDenied, DatabaseError, SchemaError, TransientCo
 from reactor.pg.connection import Connection, connect
 
 REPEATABLE = ("functions", "triggers", "views", "seeds", "security")
+ROLES = "roles"
 OLDEST_SERVER = 150000
 MIGRATION_CLASS = 1987014779  # first key of the advisory lock of a migration in progress
 LOCK_TIMEOUT_S = 2  # how long a strong lock may be waited for; every writer waits behind it
@@ -81,12 +85,12 @@ def sql_root() -> Path:
     return checkout if (checkout / "schema").is_dir() else package / "_sql"
 
 
-def load_migrations(root: Path | None = None) -> list[Migration]:
-    """All files in the order in which they are applied."""
+def load_migrations(root: Path | None = None, *, roles: bool = False) -> list[Migration]:
+    """All files in the order in which they are applied; those about ``roles`` come last."""
     base = root or sql_root()
 
     def files() -> Iterator[Migration]:
-        for folder in ("schema", *REPEATABLE):
+        for folder in ("schema", *REPEATABLE, *((ROLES,) if roles else ())):
             for path in sorted((base / folder).glob("*.sql")):
                 text = path.read_text(encoding="utf-8")
                 yield Migration(f"{folder}/{path.name}", text, hashlib.sha256(text.encode()).hexdigest())
@@ -99,26 +103,31 @@ def load_migrations(root: Path | None = None) -> list[Migration]:
     return found
 
 
-async def migrate(dsn: str, *, name: str = "migrate", root: Path | None = None) -> MigrationReport:
+async def migrate(
+    dsn: str, *, name: str = "migrate", root: Path | None = None, roles: bool = False
+) -> MigrationReport:
     """Bring the schema of the database at ``dsn`` to current. Idempotent, and safe when several run at once.
+
+    ``roles``: with the roles voxyz_reactor, voxyz_writer and voxyz_reader, from now on.
 
     Raises: SchemaError: an applied file was changed, the database is ahead, or it already holds another voxyz.
         AccessDenied: the role may not create tables here; nothing was done.
     Cancellation: the file in progress is rolled back, those before it stay applied.
     """
-    migrations = load_migrations(root)
     async with aclosing(await connect(dsn, name=name)) as conn:
         await _refuse_old_server(conn)
         async with _turn(conn):
             await _refuse_second_home(conn)
             await _keep_books(conn)
             known = await _applied(conn)
+        migrations = load_migrations(root, roles=roles or _has_roles(known))
         _refuse_mismatch(migrations, known)
         wanted = [m for m in migrations if known.get(m.name) != m.checksum]
-        # A new object needs its row-level security and its revokes: security is applied again after anything else was.
-        last = [m for m in migrations if m.name.startswith("security/") and m not in wanted] if wanted else []
-        done = [m.name for m in wanted if await _apply(conn, m)]
-        done += [m.name for m in last if done and await _apply(conn, m, again=True)]
+        # A new object needs its row-level security, its revokes and grants: those are applied again after anything else was.
+        last = [m for m in migrations if m.name.startswith(("security/", f"{ROLES}/"))]
+        done = [m.name for m in wanted if m not in last and await _apply(conn, m)]
+        again = bool(done)
+        done += [m.name for m in last if (again or m in wanted) and await _apply(conn, m, again=again)]
         return MigrationReport(done, len(migrations) - len(done))
 
 
@@ -126,8 +135,8 @@ async def check(conn: Connection, root: Path | None = None) -> SchemaState:
     """Compare the database's schema with the one this program wants; changes nothing."""
     if await conn.fetch_value("select to_regclass('public.ops_migrations')") is None:
         return SchemaState(False, "the schema is missing: run `voxyz-reactor migrate`")
-    migrations = load_migrations(root)
     known = await _applied(conn)
+    migrations = load_migrations(root, roles=_has_roles(known))
     try:
         _refuse_mismatch(migrations, known)
     except SchemaError as error:
@@ -195,6 +204,10 @@ async def _applied(conn: Connection) -> dict[str, str]:
     return dict(rows)
 
 
+def _has_roles(known: dict[str, str]) -> bool:
+    return any(name.startswith(f"{ROLES}/") for name in known)
+
+
 def _refuse_mismatch(migrations: list[Migration], known: dict[str, str]) -> None:
     """Versioned files only: a changed one is refused, an unknown one means the database is ahead."""
     ours = {m.name: m.checksum for m in migrations if m.versioned}
@@ -231,8 +244,11 @@ async def _apply(conn: Connection, migration: Migration, *, again: bool = False)
                 raise
             await trio.sleep(random.uniform(0.1, 0.5))
         except AccessDenied as error:
+            who = "the owner of the database"
+            if migration.name.startswith(f"{ROLES}/"):
+                who += ", with the right to create roles"
             raise AccessDenied(
-                f"the role lacks a right that {migration.name} needs ({error}): migrate as the owner of the database",
+                f"the role lacks a right that {migration.name} needs ({error}): migrate as {who}",
                 error.sqlstate,
             ) from None
         except DatabaseError as error:

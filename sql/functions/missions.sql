@@ -364,6 +364,7 @@ create or replace function ops_enqueue_mission(
 )
 returns bigint
 language plpgsql
+security definer
 set search_path = public, pg_temp
 as $$
 declare

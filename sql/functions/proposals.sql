@@ -480,6 +480,7 @@ create or replace function ops_propose(
 )
 returns table (proposal_id bigint, status text, mission_id bigint, rejection_reason text)
 language plpgsql
+security definer
 set search_path = public, pg_temp
 as $$
 declare

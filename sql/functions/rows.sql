@@ -22,6 +22,7 @@ comment on function ops_unknown(text, bigint) is
 create or replace function ops_retry(what text, id bigint)
 returns boolean
 language plpgsql
+security definer
 set search_path = public, pg_temp
 as $$
 begin
@@ -258,6 +259,7 @@ comment on function ops_retry_initiative(bigint) is 'See ops_retry.';
 create or replace function ops_cancel(what text, id bigint)
 returns boolean
 language plpgsql
+security definer
 set search_path = public, pg_temp
 as $$
 begin

@@ -6,13 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from tests.support.queue_rows import scalar
+from tests.support.roles import dsn_as, role
 from tests.support.server import PrivateServer
 from tests.support.sessions import Session
 
@@ -29,19 +28,6 @@ FUNCTIONS = (
 )
 
 
-@contextmanager
-def role(server: PrivateServer, name: str, *, rights: str = "") -> Iterator[str]:
-    """A login role of the cluster, gone at the end with everything it was granted."""
-    server.run(f"create role {name} login password 'x' {rights}")
-    try:
-        yield name
-    finally:
-        with psycopg.connect(server.dsn, autocommit=True) as admin:
-            for (database,) in admin.execute("select datname from pg_database where datallowconn").fetchall():
-                server.run(f"drop owned by {name}", database=database)
-        server.run(f"drop role {name}")
-
-
 @pytest.fixture
 def anon(server: PrivateServer, sql: Session) -> Iterator[Session]:
     """A session as a role like Supabase's: it may select everything and tries to execute everything."""
@@ -50,14 +36,8 @@ def anon(server: PrivateServer, sql: Session) -> Iterator[Session]:
         sql.execute(f"grant select, insert, update, delete on all tables in schema public to {name}".encode())
         sql.execute(f"grant usage on all sequences in schema public to {name}".encode())
         _fill(sql)
-        with psycopg.connect(_as(server, sql.info.dbname, name), autocommit=True) as session:
+        with psycopg.connect(dsn_as(server, sql.info.dbname, name), autocommit=True) as session:
             yield session
-
-
-def _as(server: PrivateServer, database: str, name: str) -> str:
-    return make_conninfo(
-        server.tcp_dsn, dbname=database, user=name, password="x", sslmode="disable", gssencmode="disable"
-    )
 
 
 def _fill(sql: Session) -> None:
@@ -148,7 +128,7 @@ def test_a_role_that_may_only_change_rows_runs_the_reactor(
         sql.execute(f"grant usage on all sequences in schema public to {name}".encode())
         sql.execute(f"grant execute on all functions in schema public to {name}".encode())
         sql.execute("revoke create on schema public from public")
-        dsn = _as(server, sql.info.dbname, name)
+        dsn = dsn_as(server, sql.info.dbname, name)
         with psycopg.connect(dsn, autocommit=True) as session:
             for attempt in (
                 "create table mine ()",

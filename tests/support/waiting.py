@@ -1,5 +1,6 @@
 """Waiting for a thing instead of for a time."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,3 +27,11 @@ def state_of(onlooker: Onlooker, pid: int) -> str | None:
 def open_files() -> int:
     """How many file descriptors this process has."""
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def wait_until(true: Callable[[], object], *, within_s: float = 60.0) -> None:
+    """``true()`` has become true, for tests without an event loop; fails when it does not within ``within_s`` seconds."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
