@@ -6,7 +6,8 @@
 --   voxyz_writer   sees what a reader sees, gives work, retries and cancels; decides nothing
 --   voxyz_reactor  what a reactor and its page do: rows of every table, every function; no table, no role, no migration
 --
--- Secrets are the key that signs webhooks, and policy `notify`, whose URL is one with Slack and Discord.
+-- Secrets are the key that signs webhooks, answers kept for requests sent twice, links that sign in, and policy `notify`, whose
+-- URL is one with Slack and Discord.
 
 do $$
 declare
@@ -39,9 +40,9 @@ begin
     select
       class.relname as name,
       class.relkind in ('r', 'p') as is_table,
-      class.relname = 'ops_webhook_key' as is_secret,
+      class.relname in ('ops_webhook_key', 'ops_idempotent_requests', 'ops_login_links') as is_secret,
+      class.relname in ('ops_webhook_key', 'ops_migrations') as is_fixed,
       class.relname in ('ops_policy', 'ops_policy_history') as has_secrets,
-      class.relname = 'ops_migrations' as is_bookkeeping,
       array(select policy.polname::text from pg_policy as policy where policy.polrelid = class.oid) as policies
     from pg_class as class
     where class.relnamespace = 'public'::regnamespace
@@ -55,7 +56,7 @@ begin
     end if;
     continue when not object.is_table;
 
-    if not object.is_secret and not object.is_bookkeeping then
+    if not object.is_fixed then
       execute format('grant insert, update, delete on %I to voxyz_reactor', object.name);
     end if;
     if not 'voxyz_reactor_all' = any (object.policies) then
