@@ -44,6 +44,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Look": {
         "status": Entry("look", "status", "queues, reactors, breakers, what failed"),
+        "top": Entry("top", "top", "all of it, live, on this terminal"),
+        "open": Entry("opening", "open_command", "the page, in a browser"),
         "events": Entry("look", "events", "what happened, and with --follow what happens"),
         "show": Entry("look", "show", "one thing whole"),
         "costs": Entry("costs", "costs", "what the language model cost, and will"),

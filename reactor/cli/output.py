@@ -3,12 +3,32 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 import click
+
+from reactor.model.wording import size, span, when
+
+__all__ = [
+    "Cell",
+    "answer_json",
+    "clean",
+    "clean_block",
+    "document",
+    "facts",
+    "heading",
+    "json_option",
+    "line_json",
+    "say",
+    "size",
+    "span",
+    "state",
+    "table",
+    "when",
+]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
@@ -146,36 +166,3 @@ def _plain(value: object) -> object:
     if hasattr(value, "_asdict"):
         return value._asdict()
     raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
-
-
-def span(seconds: float) -> str:
-    """A length of time in the unit a person would take: ``4 ms``, ``2.5 s``, ``3 min``, ``5 h``, ``2 d``."""
-    if abs(seconds) < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for size, unit in _UNITS:
-        if abs(seconds) >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s" if abs(seconds) < 10 else f"{seconds:.0f} s"
-
-
-def when(moment: datetime | None, now: datetime) -> str:
-    """``3 s ago``, ``in 5 min``, or nothing. Both times are the database's."""
-    if moment is None:
-        return ""
-    seconds = (now - moment).total_seconds()
-    if abs(seconds) < 1:
-        return "now"
-    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
-
-
-def size(number: int) -> str:
-    """Bytes as ``12 MB``."""
-    amount = float(number)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GB"

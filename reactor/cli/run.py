@@ -38,14 +38,14 @@ from reactor.pg import Pool
 from reactor.pg.dsn import redact
 from reactor.pg.migrations import check, migrate
 from reactor.settings import Settings, described
+from reactor.store import fleet, llm_ledger
 from reactor.store import kinds as kinds_store
-from reactor.store import llm_ledger
 from reactor.store.kinds import KindRow
 from reactor.web import Health, run_web
 from reactor.web.api import api_routes
 from reactor.web.desk import Desk
 from reactor.web.login import login_routes
-from reactor.web.page import ops_page
+from reactor.web.page import page_routes
 
 log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ async def _run(settings: Settings, parts: Sequence[str]) -> int:
         nursery.start_soon(manager.run)
         # First of all: a port that is taken must not leave a database half set up.
         desk = Desk(settings, health)
-        routes = [*login_routes(desk.rules), *api_routes(desk), ops_page(health)] if "web" in parts else []
+        routes = [*login_routes(desk.rules), *api_routes(desk), *page_routes(desk)] if "web" in parts else []
         web = partial(run_web, settings, health, metrics, rules=desk.rules, routes=routes)
         url = await nursery.start(web)
         nursery.start_soon(desk.run)
@@ -125,6 +125,9 @@ async def _serve(
         load_modules(settings.kinds, registry)
         watcher = _watcher(settings)
         async with _reactor(settings, place, parts, registry, watcher, calls) as reactor:
+            if "web" in parts:
+                async with reactor.pool.connection() as conn:
+                    await fleet.say_page(conn, reactor.identity.id, url)
             health.ready(reactor)
             manager.ready(reactor.status)
             stopped = await _until_told_to_stop(reactor, settings, place, health, manager, url)

@@ -32,3 +32,17 @@ select
 from ops_workers as worker
 order by live desc, worker.started_at desc
 limit %(limit)s;
+
+-- name: pages
+-- Where the pages of the reactors are that serve one.
+select worker.id, worker.url
+from ops_workers as worker
+where worker.url is not null
+order by worker.started_at desc
+limit 1000;
+
+-- name: say_page
+-- The reactor serves its page at the address.
+update ops_workers
+set url = %(url)s
+where id = %(id)s;

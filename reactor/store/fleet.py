@@ -47,3 +47,13 @@ def anybody_takes(
 ) -> bool:
     """Whether one of ``workers`` would take such a row."""
     return any(worker.takes(queue, kind, agent) for worker in workers)
+
+
+async def pages(conn: Connection) -> dict[UUID, str]:
+    """The address of the page of each reactor that serves or served one, by its id."""
+    return dict(await conn.fetch_all(_SQL["pages"]))
+
+
+async def say_page(conn: Connection, worker: UUID, url: str) -> None:
+    """Whoever looks for the page of ``worker`` finds it at ``url``."""
+    await conn.run(_SQL["say_page"], {"id": worker, "url": url})

@@ -1,0 +1,356 @@
+/* The page, live. Everything here works without this file too, by links and forms; see reactor/web/page/__init__.py.
+
+   Why an EventSource of our own and not htmx's extension: after an error that one makes a new EventSource, which has
+   forgotten the last event's id, and with it what happened in between. */
+"use strict";
+(() => {
+  const MOST_ROWS = 200;
+  const GATHER_MS = 300; // events that come together ask for a panel once
+  const LOOK_AGAIN_MS = 15000; // what no event tells: ages, heartbeats, a step that began
+  const REPLAY_MOST_MS = 2200;
+  const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+  const one = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  document.documentElement.classList.add("scripted");
+
+  // ---- morphing: what a person is at stays as it is
+
+  const dirty = new WeakSet();
+  document.addEventListener("input", (event) => {
+    if (event.target.form) dirty.add(event.target.form);
+  });
+  const careful = {
+    beforeNodeMorphed: (old, fresh) =>
+      !(old instanceof HTMLFormElement && dirty.has(old) && fresh instanceof HTMLFormElement),
+    beforeAttributeUpdated: (name, node) => !(name === "open" && node instanceof HTMLDetailsElement),
+    beforeNodeRemoved: (node) => !(node instanceof HTMLElement && node.dataset && "kept" in node.dataset),
+  };
+
+  function morph(place, html) {
+    const scrolled = all("[tabindex]", place).filter((node) => node.scrollTop > 0 || isAtEnd(node))
+      .map((node) => [node, isAtEnd(node) ? Infinity : node.scrollTop]);
+    Idiomorph.morph(place, html, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: careful });
+    htmx.process(place);
+    for (const [node, top] of scrolled) node.scrollTop = Math.min(top, node.scrollHeight);
+    tick();
+  }
+
+  function isAtEnd(node) {
+    return node.matches("#talk-scroll") && node.scrollHeight - node.scrollTop - node.clientHeight < 40;
+  }
+
+  // ---- panels
+
+  const panels = all("[data-panel]");
+  const wanted = new Set();
+  let gathering = 0;
+
+  function want(place, fresh) {
+    wanted.add(place);
+    if (!gathering) gathering = setTimeout(gather, fresh ? 0 : GATHER_MS);
+  }
+
+  async function gather() {
+    const now = [...wanted];
+    wanted.clear();
+    await Promise.all(now.map(refresh));
+    gathering = wanted.size ? setTimeout(gather, GATHER_MS) : 0;
+  }
+
+  async function refresh(place) {
+    try {
+      const answer = await fetch(`/ops/panel/${place.dataset.panel}?fresh=yes`, { headers: { "HX-Request": "true" } });
+      if (answer.ok) morph(place, await answer.text());
+      else if (answer.redirected || answer.status === 401) location.reload();
+    } catch {
+      say("off", "no connection");
+    }
+  }
+
+  function wantAll() {
+    for (const place of panels) if (!("own" in place.dataset)) want(place, true);
+  }
+
+  function concerned(kind) {
+    return panels.filter((place) => {
+      const watches = place.dataset.watches;
+      return watches === "*" || (watches && watches.split(" ").some((start) => kind.startsWith(start)));
+    });
+  }
+
+  // ---- the stream
+
+  const board = one(".board");
+  let stream = null;
+  let place = board ? board.dataset.place : "";
+
+  function listen() {
+    if (stream) stream.close();
+    stream = new EventSource(`/api/ops/stream?after=${encodeURIComponent(place)}`);
+    stream.addEventListener("hello", (message) => {
+      note(message);
+      say("on", "live");
+      wantAll();
+    });
+    stream.addEventListener("event", (message) => {
+      note(message);
+      const event = JSON.parse(message.data);
+      show(event);
+      for (const panel of concerned(event.kind)) want(panel);
+      if (isAbout(event)) wantSheet();
+    });
+    stream.addEventListener("horizon", (message) => {
+      note(message);
+      want(one("[data-panel=bar]"));
+    });
+    stream.onerror = () => {
+      say("off", "reconnecting");
+      // The browser tries again by itself, unless the answer was an error; then we do.
+      if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 1500);
+    };
+  }
+
+  function note(message) {
+    if (message.lastEventId) place = message.lastEventId;
+  }
+
+  function say(mood, text) {
+    const sign = one("#live");
+    if (!sign) return;
+    sign.className = `live ${mood}`;
+    sign.textContent = text;
+    sign.title = mood === "on" ? "what happens appears by itself" : "what is missing comes once the connection is back";
+    sign.dataset.kept = "";
+    mark = { mood, text };
+  }
+  let mark = { mood: "", text: "connecting" };
+
+  // ---- the feed: a row an event, replaced when it comes again as final
+
+  const known = { minion: 0, sage: 1, scout: 2, quill: 3, xalt: 4, observer: 5, human: 8 };
+  function hue(agent) {
+    if (!agent) return 9;
+    const seat = one(`#seat-${CSS.escape(agent)}`);
+    const painted = seat && /\bc(\d)\b/.exec(seat.getAttribute("class"));
+    return painted ? painted[1] : known[agent] ?? 6;
+  }
+
+  function show(event) {
+    const rows = one("#feed-rows");
+    if (!rows) return;
+    const row = one("#feed-row").content.firstElementChild.cloneNode(true);
+    row.dataset.event = event.id;
+    row.classList.add(`k-${event.kind.split("_").pop()}`);
+    if (!event.final) row.classList.add("provisional");
+    const at = one("time", row);
+    at.dateTime = event.created_at;
+    at.dataset.clock = "";
+    at.textContent = clock(event.created_at);
+    one(".kind", row).textContent = event.kind.replaceAll("_", " ");
+    one(".who", row).textContent = event.agent_id || "";
+    one(".who", row).classList.add(`c${hue(event.agent_id)}`);
+    const words = one(".words", row);
+    words.textContent = event.title;
+    if (event.summary) {
+      const more = document.createElement("span");
+      more.className = "faint";
+      more.textContent = ` ${event.summary}`;
+      words.append(more);
+    }
+    const before = one(`[data-event="${CSS.escape(String(event.id))}"]`, rows);
+    if (before) before.replaceWith(row);
+    else {
+      row.classList.add("fresh");
+      rows.prepend(row);
+      const nothing = rows.parentElement.querySelector(".empty");
+      if (nothing) nothing.remove();
+      while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
+    }
+  }
+
+  // ---- times
+
+  function clock(text) {
+    return new Date(text).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  }
+
+  function span(seconds) {
+    if (seconds < 10) return `${seconds.toFixed(1)} s`;
+    if (seconds < 60) return `${Math.round(seconds)} s`;
+    if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+    if (seconds < 86400) return `${Math.round(seconds / 3600)} h`;
+    return `${Math.round(seconds / 86400)} d`;
+  }
+
+  function tick() {
+    for (const at of all("time[datetime]")) {
+      if ("clock" in at.dataset) at.textContent = clock(at.dateTime);
+      else if (/ago$|^now$|^in /.test(at.textContent)) {
+        const seconds = (Date.now() - new Date(at.dateTime)) / 1000;
+        at.textContent = Math.abs(seconds) < 1 ? "now" : seconds > 0 ? `${span(seconds)} ago` : `in ${span(-seconds)}`;
+      }
+    }
+    const sign = one("#live");
+    if (sign && sign.textContent !== mark.text) say(mark.mood, mark.text);
+  }
+
+  // ---- sheets
+
+  const sheet = one("#sheet");
+  const inside = one("#sheet-inside");
+  let from = null;
+
+  async function open(address) {
+    const answer = await fetch(address, { headers: { "HX-Request": "true" } });
+    const html = await answer.text();
+    if (answer.ok) {
+      inside.innerHTML = "";
+      morph(inside, html);
+      if (!sheet.open) {
+        from = document.activeElement;
+        sheet.showModal();
+      }
+      sheet.scrollTop = 0;
+    } else toast(html);
+  }
+
+  function isAbout(event) {
+    const article = sheet && sheet.open && one("[data-about]", inside);
+    if (!article || replaying) return false;
+    const [key, value] = article.dataset.about.split(":");
+    return key === "agent_id" ? event.agent_id === value : String((event.metadata || {})[key]) === value;
+  }
+
+  let sheetWanted = 0;
+  function wantSheet() {
+    if (!sheetWanted) sheetWanted = setTimeout(async () => {
+      sheetWanted = 0;
+      const article = sheet && sheet.open && one("[data-here]", inside);
+      if (!article || replaying) return;
+      const answer = await fetch(article.dataset.here, { headers: { "HX-Request": "true" } });
+      if (answer.ok) morph(inside, await answer.text());
+    }, GATHER_MS);
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-sheet]");
+    if (!link || !sheet || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    open(link.getAttribute("href"));
+  });
+  if (sheet) {
+    sheet.addEventListener("click", (event) => event.target === sheet && sheet.close());
+    sheet.addEventListener("close", () => {
+      replaying = false;
+      if (from && from.isConnected) from.focus();
+    });
+  }
+
+  // ---- replay: as it was spoken, pauses cut short
+
+  let replaying = false;
+  document.addEventListener("click", async (event) => {
+    if (!event.target.closest("[data-replay]")) return;
+    const turns = all(".turn", event.target.closest("article"));
+    replaying = true;
+    for (const turn of turns) turn.classList.add("unspoken");
+    let last = null;
+    for (const turn of turns) {
+      const at = new Date(turn.dataset.at).getTime();
+      const gap = last === null ? 200 : Math.min(at - last, REPLAY_MOST_MS);
+      last = at;
+      await new Promise((resume) => setTimeout(resume, Math.max(gap, STILL ? 700 : 350)));
+      if (!replaying || !turn.isConnected) return;
+      turn.classList.remove("unspoken");
+      turn.scrollIntoView({ block: "nearest", behavior: STILL ? "auto" : "smooth" });
+    }
+    replaying = false;
+  });
+
+  // ---- forms, toasts
+
+  function toast(html) {
+    const box = one("#toasts");
+    box.insertAdjacentHTML("beforeend", html);
+    fade();
+  }
+
+  function fade() {
+    for (const node of all("#toasts .toast:not([data-going])")) {
+      node.dataset.going = "";
+      setTimeout(() => node.remove(), node.classList.contains("trouble") ? 12000 : 5000);
+    }
+  }
+
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    const word = one("meta[name=csrf]").content;
+    if (word) event.detail.headers["X-CSRF-Token"] = word;
+  });
+  document.body.addEventListener("deed", () => {
+    wantAll();
+    wantSheet();
+  });
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    const form = event.detail.elt;
+    if (event.detail.successful && form instanceof HTMLFormElement) {
+      dirty.delete(form);
+      for (const field of all("input:not([type=hidden]):not([name=name])", form)) field.value = "";
+      const fold = form.closest("details");
+      if (fold) fold.open = false;
+    }
+    fade();
+  });
+  document.body.addEventListener("htmx:sendError", () => {
+    toast('<p class="toast trouble" role="alert">the reactor could not be reached; nothing was done</p>');
+  });
+
+  // ---- keys
+
+  const parts = all(".panel");
+  const current = () => parts.findLastIndex((part) => part.getBoundingClientRect().top < 160);
+  function go(part) {
+    if (!part) return;
+    part.scrollIntoView({ block: "start" });
+    const title = one("h2", part);
+    title.tabIndex = -1;
+    title.focus({ preventScroll: true });
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.metaKey || event.ctrlKey || event.altKey || !board) return;
+    if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
+    const key = event.key;
+    if (/^[1-9]$/.test(key)) go(parts[key - 1]);
+    else if (key === "j") go(parts[Math.min(current() + 1, parts.length - 1)]);
+    else if (key === "k") go(parts[Math.max(current() - 1, 0)]);
+    else if (key === "a") go(one("#waiting"));
+    else if (key === "p") one("#kill button")?.focus();
+    else if (key === "s") one("#ask-text")?.focus();
+    else if (key === "?") one("#keys").showModal();
+    else return;
+    event.preventDefault();
+  });
+  if ("IntersectionObserver" in window) {
+    const links = new Map(all(".places a").map((link) => [link.hash.slice(1), link]));
+    const watcher = new IntersectionObserver((seen) => {
+      for (const entry of seen) links.get(entry.target.id)?.classList.toggle("here", entry.isIntersecting);
+    }, { rootMargin: "-20% 0px -60% 0px" });
+    for (const part of parts) watcher.observe(part);
+  }
+
+  // ---- begin
+
+  tick();
+  setInterval(tick, 1000);
+  const talk = one("#talk-scroll");
+  if (talk) talk.scrollTop = talk.scrollHeight;
+  if (board) {
+    say("", "connecting");
+    listen();
+    setInterval(() => {
+      if (document.visibilityState !== "visible") return;
+      for (const name of ["bar", "room", "queues", "health"]) want(one(`[data-panel=${name}]`));
+    }, LOOK_AGAIN_MS);
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && wantAll());
+  }
+})();

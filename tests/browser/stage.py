@@ -1,0 +1,58 @@
+"""Rows for the page to show."""
+
+import json
+from typing import Any
+
+from tests.browser.conftest import Sql, one
+
+REQUEST = {"url": "https://hooks.example.com/T1", "body": {"text": "Weekend hours are up"}}
+
+
+def proposal(sql: Sql, title: str = "Tell the customers", agent: str = "quill", **step: Any) -> int:
+    """A proposal that waits for a person."""
+    steps = json.dumps([{"kind": "webhook", "payload": step or REQUEST}])
+    found: int = one(
+        sql,
+        "select proposal_id from ops_propose(agent_id => %s, title => %s, steps => %s::jsonb, source => 'agent')",
+        agent,
+        title,
+        steps,
+    )
+    return found
+
+
+def held_step(sql: Sql) -> int:
+    """A step that stands still before it leaves the house."""
+    found: int = one(
+        sql,
+        "insert into ops_mission_steps (kind, agent_id, payload) values ('webhook', 'xalt', %s::jsonb) returning id",
+        json.dumps(REQUEST),
+    )
+    return found
+
+
+def conversation(sql: Sql, topic: str, format: str = "watercooler") -> int:
+    """A conversation, queued."""
+    found: int = one(
+        sql,
+        "insert into ops_roundtable_queue (format, topic, participants)"
+        " values (%s, %s, array['quill', 'xalt']) returning id",
+        format,
+        topic,
+    )
+    return found
+
+
+def mission(sql: Sql, title: str, *kinds: str) -> int:
+    """A mission of steps that do nothing."""
+    steps = json.dumps([{"kind": kind, "payload": {}} for kind in kinds])
+    found: int = one(sql, "select ops_enqueue_mission(%s, %s::jsonb)", title, steps)
+    return found
+
+
+def event(sql: Sql, title: str) -> int:
+    """Something happened."""
+    found: int = one(
+        sql, "insert into ops_agent_events (kind, title) values ('step_succeeded', %s) returning id", title
+    )
+    return found

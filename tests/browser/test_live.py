@@ -1,0 +1,111 @@
+"""What happens appears by itself, in order, once, and nothing is lost when the line is."""
+
+import re
+
+import psycopg
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import stage
+from tests.browser.conftest import House, Look, one
+from tests.support.tcp_switch import switch_to
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_conversation_arrives_turn_by_turn(house: House, look: Look) -> None:
+    page = look(house.url).live().page
+    page.evaluate(
+        "() => { window.counts = new Set(); new MutationObserver(() => window.counts.add("
+        "document.querySelectorAll('#talk .turn').length)).observe(document.querySelector('#talk .inside'),"
+        " {childList: true, subtree: true}); }"
+    )
+    id = stage.conversation(house.sql, "Who waters the plants?")
+    expect(page.locator("#talk .topic")).to_have_text("Who waters the plants?")
+    expect(page.locator("#talk .talk-head")).to_contain_text("succeeded")
+    turns = one(house.sql, "select count(*) from ops_roundtable_turns where conversation_id = %s", id)
+    expect(page.locator("#talk .turn")).to_have_count(turns)
+    assert turns >= 2
+    seen = set(page.evaluate("() => [...window.counts]"))
+    assert len(seen & set(range(1, turns + 1))) >= 2, f"they came all at once: {seen}"
+    expect(page.locator("#room")).to_contain_text(
+        one(
+            house.sql,
+            "select dialogue from ops_roundtable_turns where conversation_id = %s order by turn desc",
+            id,
+        )
+    )
+
+
+def test_a_person_asks_and_is_answered(house: House, look: Look) -> None:
+    page = look(house.url).live().page
+    page.keyboard.press("s")
+    page.get_by_label("Your question").fill("What should we try this weekend?")
+    page.get_by_label("Whom to ask").select_option("sage")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#talk .turn").first).to_contain_text("What should we try this weekend?")
+    expect(page.locator("#talk .turn").nth(1).locator(".speaker")).to_contain_text("Sage")
+
+
+def test_a_person_says_something_into_the_round(house: House, look: Look) -> None:
+    house.sql.execute("select ops_pause('roundtable', 'to speak first')")
+    id = stage.conversation(house.sql, "Anything else?")
+    page = look(f"{house.url}/roundtable/{id}", java_script_enabled=False).page
+    page.get_by_label("Say something").fill("I have cake")
+    page.get_by_role("button", name="Say").click()
+    expect(page.locator(".turn.yours")).to_contain_text("I have cake")
+
+
+def test_the_stream_is_cut_and_what_happened_meanwhile_comes_once(house: House, look: Look) -> None:
+    with switch_to(house.port) as switch:
+        viewer = look(house.url.replace(str(house.port), str(switch.port)), forgiven="net::ERR_").live()
+        page = viewer.page
+        before = stage.event(house.sql, "before the cut")
+        rows = page.locator("#feed-rows")
+        expect(rows.locator(f'[data-event="{before}"]')).to_be_visible()
+        switch.cut()
+        expect(page.locator("#live")).not_to_have_text("live")
+        missed = [stage.event(house.sql, f"in the dark {i}") for i in range(40)]
+        switch.mend()
+        viewer.live()
+        after = stage.event(house.sql, "after it")
+        expect(rows.locator(f'[data-event="{after}"]')).to_have_count(1)
+        for id in missed:
+            expect(rows.locator(f'[data-event="{id}"]')).to_have_count(1)
+        shown = [int(id) for id in rows.locator("li").evaluate_all("rows => rows.map(r => r.dataset.event)")]
+        assert shown[: len(missed) + 2] == [after, *reversed(missed), before]
+
+
+def test_what_is_not_final_is_shown_at_once_and_then_settled(house: House, look: Look) -> None:
+    page = look(house.url).live().page
+    with house.sql.transaction():
+        house.sql.execute("create temporary table holds_the_horizon (id int)")
+        with psycopg.connect(house.dsn, autocommit=True) as other:
+            id = stage.event(other, "seen before it is final")
+        row = page.locator(f'[data-event="{id}"]')
+        expect(row).to_have_class(re.compile("provisional"))
+    expect(row).not_to_have_class(re.compile("provisional"))
+    expect(row).to_have_count(1)
+
+
+def test_what_somebody_is_typing_survives_the_news(house: House, look: Look) -> None:
+    id = stage.proposal(house.sql)
+    page = look(house.url).live().page
+    reason = page.locator(f"#proposal-{id}").get_by_placeholder("Why not?")
+    reason.press_sequentially("I am still thinking")
+    second = stage.proposal(house.sql, "Another one", "xalt")
+    expect(page.locator(f"#proposal-{second}")).to_be_visible()
+    expect(reason).to_have_value("I am still thinking")
+    expect(reason).to_be_focused()
+
+
+def test_a_replay_speaks_the_turns_again_one_by_one(house: House, look: Look) -> None:
+    id = stage.conversation(house.sql, "Once more")
+    page = look(f"{house.url}").live().page
+    expect(page.locator("#talk .talk-head")).to_contain_text("succeeded")
+    page.locator("#talk").get_by_role("link", name="watercooler").first.click()
+    sheet = page.get_by_role("dialog")
+    turns = one(house.sql, "select count(*) from ops_roundtable_turns where conversation_id = %s", id)
+    sheet.get_by_role("button", name="Replay").click()
+    expect(sheet.locator(".turn.unspoken")).to_have_count(turns - 1)
+    expect(sheet.locator(".turn.unspoken")).to_have_count(0)
