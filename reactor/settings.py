@@ -271,6 +271,15 @@ class Settings(BaseModel):
         """The address for connections that keep a session: LISTEN, locks."""
         return self.direct_url or self.database_url
 
+    def address_now(self, field: Literal["database_url", "direct_url"]) -> str | None:
+        """What the variable says by now, its file read again; None when that is nothing that can be used."""
+        known = variables()
+        try:
+            found = look_up(known[field], layers(os.environ, self.cwd, known.values()), self.cwd)
+            return None if found is None else _database_url(found[1])
+        except (ConfigurationError, ValueError):  # it is being written this instant
+            return None
+
     @property
     def port_is_set(self) -> bool:
         """Whether the operator chose the port: then another one will not do."""

@@ -12,6 +12,7 @@ import trio
 from reactor.errors import DatabaseUnavailable
 from reactor.home import find_home
 from reactor.pg import Connection, connect
+from reactor.pg.dsn import ChangingAddress
 from reactor.pg.embedded import EmbeddedServer, connect_if_running, ensure_running
 from reactor.settings import Settings
 
@@ -48,7 +49,11 @@ async def database(settings: Settings, *, create: bool = False) -> AsyncIterator
     running is a DatabaseUnavailable that says what to start.
     """
     if settings.database_url is not None:
-        yield Database(settings.database_url, settings.session_url or settings.database_url)
+        dsn = ChangingAddress(settings.database_url, partial(settings.address_now, "database_url"))
+        direct = settings.direct_url and ChangingAddress(
+            settings.direct_url, partial(settings.address_now, "direct_url")
+        )
+        yield Database(dsn, direct or dsn)
         return
     home = home_of(settings)
     server = await (ensure_running(home, create=True) if create else connect_if_running(home))

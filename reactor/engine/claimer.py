@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 FROM_THE_TOP_S = 1.0  # when busy, how often to look for rows before the remembered places
 SHARE_OF_TIME = 0.1  # what scans from the top may take at most
+LONGEST_PAUSE_S = 10.0  # between two of them, however long one took
 
 
 class Claimer:
@@ -39,6 +40,7 @@ class Claimer:
         self._remembers = queues.claims_from_places(queue)
         self._top_due = 0.0
         self._top_allowed = 0.0
+        self._cost_s = 0.0  # of the last claim that was answered
         self._in_doubt: list[UUID] = []
 
     def may_take_something(self) -> bool:
@@ -64,12 +66,11 @@ class Claimer:
 
     async def claim_from_the_top(self, limit: int) -> tuple[list[ClaimedRow], UUID, bool]:
         """As `claim`, from the left end of the index: if this finds too few, there are no more."""
-        began_at = trio.current_time()
         self._places.clear()
         rows, token = await self._ask(limit, [])
         ended_at = trio.current_time()
-        cost_s = ended_at - began_at
-        self._top_allowed = ended_at + cost_s * (1 / SHARE_OF_TIME - 1)
+        pause_s = self._cost_s * (1 / SHARE_OF_TIME - 1)
+        self._top_allowed = ended_at + min(pause_s, LONGEST_PAUSE_S)
         self._top_due = max(ended_at + FROM_THE_TOP_S, self._top_allowed)
         short = len(rows) < limit
         if short:
@@ -96,7 +97,11 @@ class Claimer:
                 while self._in_doubt:
                     await queues.release(conn, self.queue, taker.worker, self._in_doubt[-1])
                     self._in_doubt.pop()
+                began_at = (
+                    trio.current_time()
+                )  # not before: an outage that is waited out costs the database nothing
                 rows = await queues.claim(conn, self.queue, taker, token=token, limit=limit, places=places)
+                self._cost_s = trio.current_time() - began_at
         except PoolTimeout:
             raise
         except DatabaseError:

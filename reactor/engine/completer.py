@@ -27,7 +27,7 @@ UNWRITTEN = 2000  # outcomes held in memory before handlers have to wait
 GATHER_S = 0.002  # while more is coming, how long a small batch waits for company
 SMALL = 250
 RETRY_BASE_S = 0.1
-RETRY_CAP_S = 5.0
+RETRY_CAP_S = 2.0
 REASON_BYTES = 4000
 
 Item = Success | Settlement

@@ -46,7 +46,7 @@ GAP_CAP_S = 1.0
 LONGEST_SLEEP_S = 3600.0  # a due time further away is asked for again
 DUE_MARGIN_S = 0.0005  # the database's clock and a rounded timer agree to about this
 RETRY_BASE_S = 0.1
-RETRY_CAP_S = 5.0
+RETRY_CAP_S = 2.0
 
 
 Claim = Callable[[int], Awaitable[tuple[list[ClaimedRow], UUID, bool]]]

@@ -23,8 +23,9 @@ from reactor.store.doorbell import Standing
 log = structlog.get_logger()
 
 RETRY_BASE_S = 0.05
-RETRY_CAP_S = 5.0
+RETRY_CAP_S = 2.0
 UNLOCK_WITHIN_S = 2.0
+ANSWER_WITHIN_S = 4.0  # also for the bounded wait, which takes less than one second
 
 T = TypeVar("T")
 
@@ -113,17 +114,35 @@ class Doorbell:
     async def let_go(self) -> None:
         """The bell is free and the others know. Never fails: a lost connection has freed it already."""
         self.held = False
+        conn = self._conn
+        if conn is not None:
+            with suppress(DatabaseError), trio.move_on_after(UNLOCK_WITHIN_S) as scope:
+                await doorbell.let_go(conn, self.queue)
+            if scope.cancelled_caught:
+                await conn.aclose()  # `run` notices the loss of the connection, and passes on
+
+    async def prove(self) -> None:
+        """The connection answers, or is given up: for when the bell is held and yet nobody rang it."""
+        conn = self._conn
+        if conn is not None:
+            with suppress(DatabaseError), trio.move_on_after(ANSWER_WITHIN_S) as scope:
+                await conn.run("select 1")
+            if scope.cancelled_caught:
+                await conn.aclose()
+
+    async def give_up(self) -> None:
+        """The connection is closed, whatever it is doing; the next one is opened at once."""
         if self._conn is not None:
-            with suppress(DatabaseError):  # `run` notices the loss of the connection, and passes on
-                await doorbell.let_go(self._conn, self.queue)
+            await self._conn.aclose()
 
     async def _ask(self, question: Callable[[Connection, Queue], Awaitable[T]], conn: Connection) -> T | None:
-        """The answer, or None when the connection is gone. Whatever ended without an answer is unlocked."""
+        """The answer, or None when the connection is gone or mute. Whatever ended without an answer is unlocked."""
         try:
-            return await question(conn, self.queue)
+            with trio.move_on_after(ANSWER_WITHIN_S):
+                return await question(conn, self.queue)
+            await conn.aclose()
         except DatabaseError:
             await self.let_go()
-            return None
         except BaseException:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + UNLOCK_WITHIN_S) as scope:
                 await self.let_go()
@@ -132,6 +151,7 @@ class Doorbell:
             ):  # the lock may be anybody's guess: with its connection it is gone for certain
                 await conn.aclose()
             raise
+        return None
 
     def _now_held(self) -> None:
         self.held = True

@@ -29,7 +29,7 @@ UNANSWERED_S = 75.0  # the server itself ends a statement after 60 s
 class Lifeline:
     """Asks the regular questions: on the listener's own connection, which proves that it lives; on the pool without one."""
 
-    def __init__(self, listener: Listener, pool: Pool, cut_off: Callable[[], None]) -> None:
+    def __init__(self, listener: Listener, pool: Pool, cut_off: Callable[[], Awaitable[None]]) -> None:
         self._listener = listener
         self._pool = pool
         self._cut_off = cut_off
@@ -62,5 +62,5 @@ class Lifeline:
     async def _silent(self) -> DatabaseUnavailable:
         if trio.current_time() - self._pool.answered_at > ANSWER_WITHIN_S:
             await self._pool.sever()
-            self._cut_off()
+            await self._cut_off()
         return DatabaseUnavailable(f"the database has not answered for {ANSWER_WITHIN_S:g} s")

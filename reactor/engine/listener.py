@@ -26,7 +26,7 @@ log = structlog.get_logger()
 PROOF_WITHIN_S = 2.0
 DEAF_AGAIN_S = 60.0
 RETRY_BASE_S = 0.1
-RETRY_CAP_S = 5.0
+RETRY_CAP_S = 2.0
 LISTEN_WITHIN_S = 4.0
 
 

@@ -314,12 +314,13 @@ class Reactor:
         self.plan.policy_changed()
         self._word(HEARD)
 
-    def _cut_off(self) -> None:
+    async def _cut_off(self) -> None:
         """Nothing has answered for so long that peers may soon take over what runs here: it is stopped before."""
         stopped = self.running()
         for line in self.lines.values():
             line.executor.give_back_shelf()
             line.executor.give_back_running(CUT_OFF)
+            await line.bell.give_up()
         log.warning("cut_off", stopped=stopped, hint="the database does not answer")
 
     def _word(self, word: str) -> None:

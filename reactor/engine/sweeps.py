@@ -109,7 +109,11 @@ class Sweeper:
         if found and listening:  # what was committed just now has its ring on the way, behind our answer
             await trio.sleep(RING_MAY_TAKE_S)
         for queue in found:
-            self._lines[queue].wake.ring(Via.SWEEP)
+            line = self._lines[queue]
+            unheard = listening and line.bell.held and line.wake.heard is None
+            line.wake.ring(Via.SWEEP)
+            if unheard:
+                await line.bell.prove()
         self._watched(beat.watched)
         if beat.strangers:
             await self._strangers()

@@ -35,7 +35,7 @@ async def established(kind: type[C], dsn: str, *, application_name: str, timeout
         DatabaseUnavailable: none was reached. One line, naming each place tried.
     Cancellation: nothing is left open.
     """
-    given = address.parse(dsn)
+    given = address.parse(address.current(dsn))
     params: ConnDict = {key: value for key, value in _DEFAULTS.items() if get_param({}, key) is None}
     params |= {**given, "client_encoding": "UTF8", "application_name": application_name}
     limit_s = _timeout_s(params, timeout_s)

@@ -3,10 +3,13 @@
 Both forms libpq knows are understood, URIs and ``key=value`` words. Parameters that only other programs know
 (`?pgbouncer=true` and its kind, put there by the makers of hosted databases for their own clients) are
 dropped: libpq would refuse the whole address for them.
+
+An address may change while a process runs, when somebody rotates the password in the file it came from.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Self
 from urllib.parse import quote
 
 import psycopg
@@ -21,6 +24,28 @@ _DRIVER = re.compile(r"^postgres(?:ql)?\+\w+://")
 _URI = re.compile(r"^postgres(?:ql)?://")
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _IN_THE_URI_ITSELF = ("user", "password", "host", "port", "dbname")
+
+
+class ChangingAddress(str):
+    """An address as it was first read; `current` is what every new connection goes by."""
+
+    __slots__ = ("_look",)
+    _look: Callable[[], str | None]
+
+    def __new__(cls, text: str, look: Callable[[], str | None]) -> Self:
+        """``look`` says what the address is now, None when that cannot be told."""
+        address = super().__new__(cls, text)
+        address._look = look
+        return address
+
+    def current(self) -> str:
+        """The address now; the one first read when there is none to be found."""
+        return self._look() or str(self)
+
+
+def current(dsn: str) -> str:
+    """``dsn`` as it is now."""
+    return dsn.current() if isinstance(dsn, ChangingAddress) else dsn
 
 
 def is_uri(dsn: str) -> bool:

@@ -12,7 +12,9 @@ Verdict = Callable[[bytes], str | None]
 
 @dataclass
 class Proxy:
-    """``judge`` sees what a client sends: ``before`` cuts the line instead, ``after`` once the server has answered."""
+    """``judge`` sees what a client sends: ``before`` cuts the line instead, ``after`` once the server has answered,
+    ``swallow`` forgets this and all that follows on the line.
+    """
 
     port: int
     judge: Verdict = field(default=lambda data: None)
@@ -26,7 +28,7 @@ class Proxy:
         return len(self._lines)
 
     def swallow(self) -> None:
-        """What is said on the lines that stand now is taken and forgotten, both ways; nobody is told."""
+        """What is said on the lines that stand now is taken and forgotten, both ways; neither end is told."""
         for line in self._lines:
             line.swallowing = True
 
@@ -103,6 +105,9 @@ async def _relay(proxy: Proxy, line: Line) -> None:
                         proxy.cuts += 1
                     if verdict == "before":
                         break
+                    if verdict == "swallow":
+                        line.swallowing = True
+                        continue
                     cut_after_answer = verdict == "after"
                     await line.server.send_all(data)
             if line.swallowing:

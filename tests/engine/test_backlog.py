@@ -1,13 +1,17 @@
 """A reactor with more to do than it can: who goes first, and that nobody is forgotten."""
 
 import time
+from uuid import uuid4
 
 import pytest
 import trio
 
+from reactor.engine.claimer import Claimer
+from reactor.engine.connections import Sessions, work_pool
 from reactor.model.outcomes import Done, Outcome
 from reactor.model.queues import Queue
 from reactor.store.claimed import ClaimedRow
+from reactor.store.queues import Taker
 from tests.engine.support import (
     Memory,
     Session,
@@ -99,3 +103,17 @@ async def test_full_queues_do_not_hold_each_other_up(database: str, sql: Session
 
 def _backlog(sql: Session, rows: int) -> None:
     sql.execute("insert into ops_mission_steps (kind) select 'noop' from generate_series(1, %s)", (rows,))
+
+
+async def test_waiting_for_a_connection_is_not_charged_to_the_scan_from_the_top(database: str) -> None:
+    pool = work_pool(Sessions(database, database, 1), 1)
+    claimer = Claimer(Queue.MISSION, pool, lambda: Taker(uuid4(), ["noop"], None))
+    try:
+        async with trio.open_nursery() as nursery, pool.connection():
+            nursery.start_soon(claimer.claim_from_the_top, 10)
+            await trio.sleep(
+                1.0
+            )  # an outage, as far as the claim can tell; ten times that would be kept waiting
+        assert claimer._top_allowed - trio.current_time() < 3.0
+    finally:
+        await pool.aclose()

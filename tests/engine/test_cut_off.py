@@ -20,6 +20,7 @@ from tests.engine.support import (
     scalar,
     settled,
     status,
+    until_none_unfinished,
     until_status,
     woken,
 )
@@ -47,7 +48,7 @@ async def test_a_process_on_a_silent_line_stops_its_handlers_before_anybody_take
     socket = server.cluster.sockets / f".s.PGSQL.{server.port}"
     async with proxy_to(socket) as proxy, reactor_on(through(database, proxy), mute) as cut_off:
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: mute.began_ids == [id], within_s=20)
         proxy.refusing = True
         proxy.swallow()
         await until(lambda: mute.cancelled == [id], within_s=20)
@@ -77,7 +78,7 @@ async def test_a_process_whose_lines_were_cut_is_fenced_out_when_it_comes_back(
     socket = server.cluster.sockets / f".s.PGSQL.{server.port}"
     async with proxy_to(socket) as proxy, reactor_on(through(database, proxy), first) as cut_off:
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: first.began_ids == [id], within_s=20)
         async with reactor_on(database, peer, asleep=False):
             await until(lambda: scalar(sql, WORKING, os.getpid()) == 1)
             proxy.refusing = True
@@ -121,7 +122,7 @@ async def test_lines_cut_and_back_at_once_make_nobody_dead(
     socket = server.cluster.sockets / f".s.PGSQL.{server.port}"
     async with proxy_to(socket) as proxy, reactor_on(through(database, proxy), slow):
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: slow.began_ids == [id], within_s=20)
         async with reactor_on(database, peer):
             for _ in range(5):
                 await proxy.cut()
@@ -171,6 +172,25 @@ async def test_a_line_that_swallows_everything_is_left_for_a_new_one_and_rings_a
         rung = woken(reactor, Via.BELL)
         await until_status(sql, insert(sql), "succeeded", within_s=20)
         assert woken(reactor, Via.BELL) == rung + 1
+
+
+async def test_a_bell_on_a_line_that_swallows_everything_is_given_up(
+    server: PrivateServer, database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactor.engine.doorbell.ANSWER_WITHIN_S", 0.5)
+    monkeypatch.setattr("reactor.engine.doorbell.UNLOCK_WITHIN_S", 0.5)
+    memory = Memory()
+    socket = server.cluster.sockets / f".s.PGSQL.{server.port}"
+    async with proxy_to(socket) as proxy, reactor_on(through(database, proxy), memory) as reactor:
+        bell = reactor.lines[Queue.MISSION].bell
+        assert bell.held
+        proxy.judge = lambda data: "swallow" if b"pg_advisory" in data else None
+        await until_status(sql, insert(sql), "succeeded", within_s=20)  # it lets go, and is not answered
+        sql.execute("insert into ops_mission_steps (kind) select 'noop' from generate_series(1, 20)")
+        proxy.judge = lambda data: None
+        await until_none_unfinished(sql, within_s=20)
+        await settled(reactor, within_s=20)
+        assert bell.held
 
 
 async def test_completions_on_a_line_that_swallows_them_are_looked_up_and_written_on_another(

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 import trio
 
 from reactor import errors
+from reactor.engine.wake import Via
 from reactor.pg import connect, open_listener
 from reactor.pg.embedded.binaries import binaries_at
+from reactor.pg.migrations import migrate
+from tests.engine.support import Memory, insert, reactor_on, until_status, woken
 from tests.support.server import PrivateServer, private_server
 
 
@@ -169,3 +173,19 @@ async def test_notifications_in_bulk_are_all_heard_through_tls(secure: SecureSer
         with trio.fail_after(20):
             while heard < 500:
                 heard += len(await listener.next_batch())
+
+
+async def test_a_reactor_rings_works_and_writes_through_tls_with_every_name_verified(
+    secure: SecureServer,
+) -> None:
+    dsn = secure.dsn(sslmode="verify-full", sslrootcert=secure.root)
+    await migrate(dsn)
+    memory = Memory()
+    with psycopg.connect(secure.server.dsn, autocommit=True) as sql:
+        async with reactor_on(dsn, memory) as reactor:
+            plain = "select count(*) from pg_stat_ssl where not ssl and pid <> pg_backend_pid()"
+            assert sql.execute(f"{plain} and pid in (select pid from pg_stat_activity where"
+                               " application_name like 'voxyz-reactor %')").fetchone() == (0,)  # fmt: skip
+            id = insert(sql)
+            await until_status(sql, id, "succeeded", within_s=20)
+            assert woken(reactor, Via.BELL) == 1
