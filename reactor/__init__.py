@@ -14,3 +14,6 @@ The packages, from the outside in; each imports only those below it:
 """
 
 __version__ = "0.1.0"
+
+# Raised by a version whose schema older programs cannot live with: the highest `-- generation: N` in sql/schema, else 1.
+GENERATION = 1

@@ -134,6 +134,8 @@ async def _serve(
             _tell_stopped(stopped)
             if stopped.stuck:
                 await _leave_at_once(place)
+            if reactor.terms.reason is not None:
+                raise SchemaError(reactor.terms.reason)
 
 
 async def _bring_to_current(settings: Settings, place: Database) -> None:
@@ -269,7 +271,7 @@ async def _until_told_to_stop(
     """Ready, then at work until a signal; a second one ends the grace period."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         _tell_ready(reactor, settings, place, url)
-        await anext(signals)
+        await _signal_or_outdated(signals, reactor)
         health.stopping()
         manager.stopping(lambda: f"stopping: {reactor.running()} running")
         _tell_stopping(reactor, settings)
@@ -283,6 +285,19 @@ async def _until_told_to_stop(
             stopped = await reactor.stop(settings.grace_s)
             nursery.cancel_scope.cancel()
     return stopped
+
+
+async def _signal_or_outdated(signals: AsyncIterator[int], reactor: Reactor) -> None:
+    """Return at a signal, or when the database asks for a newer generation of the program."""
+    async with trio.open_nursery() as nursery:
+
+        async def outdated() -> None:
+            await reactor.terms.outdated.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(outdated)
+        await anext(signals)
+        nursery.cancel_scope.cancel()
 
 
 def _tell_ready(reactor: Reactor, settings: Settings, place: Database, url: str) -> None:

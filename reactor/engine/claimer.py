@@ -30,12 +30,20 @@ LONGEST_PAUSE_S = 10.0  # between two of them, however long one took
 class Claimer:
     """The claims of one queue."""
 
-    def __init__(self, queue: Queue, pool: Pool, taker: Callable[[], Taker]) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        pool: Pool,
+        taker: Callable[[], Taker],
+        *,
+        limited: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.queue = queue
         self.claims = 0
         self.empty_claims = 0
         self._pool = pool
         self._taker = taker
+        self._limited = limited
         self._places: dict[int, Place] = {}
         self._remembers = queues.claims_from_places(queue)
         self._top_due = 0.0
@@ -54,7 +62,8 @@ class Claimer:
         Cancellation: must not happen; callers shield it.
         """
         now = trio.current_time()
-        if self._places and now < self._top_due:
+        # A limited claim may have waited for its turn: its time says nothing about the scan.
+        if self._places and now < self._top_due and not self._limited():
             rows, token = await self._ask(limit, list(self._places.values()))
             if len(rows) == limit or (rows and trio.current_time() < self._top_allowed):
                 return rows, token, False
@@ -97,10 +106,11 @@ class Claimer:
                 while self._in_doubt:
                     await queues.release(conn, self.queue, taker.worker, self._in_doubt[-1])
                     self._in_doubt.pop()
+                claim = queues.claim_within_limit if self._limited() else queues.claim
                 began_at = (
                     trio.current_time()
                 )  # not before: an outage that is waited out costs the database nothing
-                rows = await queues.claim(conn, self.queue, taker, token=token, limit=limit, places=places)
+                rows = await claim(conn, self.queue, taker, token=token, limit=limit, places=places)
                 self._cost_s = trio.current_time() - began_at
         except PoolTimeout:
             raise

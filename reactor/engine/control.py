@@ -1,8 +1,8 @@
 """What the database's channels say, and who it is said to.
 
 ``ops_wake`` rings for a queue. ``ops_control`` carries ``pause``, ``cancel:<what>:<id>``, ``breaker``, ``policy``,
-``schedule``, ``rules``, ``viewers`` (somebody began to watch the events) and ``pass:<queue>``; what cannot be read is
-ignored, for newer peers may say more than this program understands.
+``generation``, ``schedule``, ``rules``, ``viewers`` (somebody began to watch the events) and ``pass:<queue>``; what cannot
+be read is ignored, for newer peers may say more than this program understands.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,6 +40,7 @@ class Control:
         services: Services,
         *,
         policy_changed: Callable[[], None],
+        terms_changed: Callable[[], None],
         pause_changed: Callable[[], None],
         word: Callable[[str], None],
         watched: Callable[[bool], None],
@@ -49,6 +50,7 @@ class Control:
         self._lines = lines
         self._services = services
         self._policy_changed = policy_changed
+        self._terms_changed = terms_changed
         self._pause_changed = pause_changed
         self._word = word
         self._watched = watched
@@ -90,6 +92,9 @@ class Control:
                 self._services.invalidate()
             case ["policy"]:
                 self._policy_changed()
+                self._terms_changed()
+            case ["generation"]:
+                self._terms_changed()
             case ["viewers"]:
                 self._watched(True)
             case _:

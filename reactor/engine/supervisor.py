@@ -17,7 +17,7 @@ from uuid import uuid4
 import structlog
 import trio
 
-from reactor import __version__
+from reactor import GENERATION, __version__
 from reactor.engine.announcer import Announcer
 from reactor.engine.claimer import Claimer
 from reactor.engine.completer import Completer, Item
@@ -36,6 +36,7 @@ from reactor.engine.rescuer import Rescuer
 from reactor.engine.services import Services
 from reactor.engine.strangers import Strangers
 from reactor.engine.sweeps import Sweeper
+from reactor.engine.terms import Terms
 from reactor.engine.timekeepers import HEARD
 from reactor.engine.wake import Via, Wake
 from reactor.errors import DatabaseError
@@ -73,6 +74,7 @@ class Reactor:
             hostname=socket.gethostname(),
             pid=os.getpid(),
             version=__version__,
+            generation=GENERATION,
             parts=plan.parts,
             kinds=plan.kinds,
             agent=plan.agent,
@@ -83,6 +85,7 @@ class Reactor:
         self.pulse = Pulse(self.sessions)
         self.services = Services(self.pool, plan.closed_services, self._services_opened)
         self.pauses = Pauses(self.pool, self._pauses_changed)
+        self.terms = Terms(self.pool, GENERATION)
         self.rescuer = Rescuer(self.pool, lambda: self.listener.up or self.listener.deaf)
         self.strangers = Strangers(self.pool, plan.kinds)
         self.completers: dict[Queue, Completer] = {}
@@ -91,6 +94,7 @@ class Reactor:
             self.lines,
             self.services,
             policy_changed=plan.policy_changed,
+            terms_changed=self.terms.invalidate,
             pause_changed=self.pauses.invalidate,
             word=self._word,
             watched=self._watched,
@@ -120,6 +124,7 @@ class Reactor:
             found_dead=self.rescuer.found_dead,
             watched=self._watched,
             strangers=self.strangers.fail,
+            terms=self.terms.note,
         )
         self.lookout = Lookout(
             self.identity.id, lifeline, working=self.sweeper.holds, found_dead=self.rescuer.found_dead
@@ -141,6 +146,7 @@ class Reactor:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.services.run)
             await nursery.start(self.pauses.run)
+            await nursery.start(self.terms.run)
             for line in self.lines.values():
                 nursery.start_soon(line.bell.run)
             await nursery.start(self.listener.run)
@@ -239,13 +245,17 @@ class Reactor:
         bell = Doorbell(
             queue, wake, partial(self.sessions.open, f"bell {queue.value}"), self.pool, self.plan.chance
         )
-        claimer = Claimer(queue, self.pool, lambda: self._taker(queue))
+        claimer = Claimer(
+            queue, self.pool, lambda: self._taker(queue), limited=lambda: queue in self.terms.limited
+        )
 
         def more_coming() -> bool:
             return line.executor.busy
 
         def written(items: list[Item]) -> None:
             line.dispatcher.freed()
+            if queue in self.terms.limited:  # the places are in the database: there may be one now
+                wake.ring(Via.NEWS)
 
         completer = Completer(
             queue, self.pool, chance=self.plan.chance, written=written, more_coming=more_coming
@@ -311,6 +321,7 @@ class Reactor:
             self.sweeper.beat_now()
         self.services.invalidate()
         self.pauses.invalidate()
+        self.terms.invalidate()
         self.plan.policy_changed()
         self._word(HEARD)
 

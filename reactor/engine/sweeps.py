@@ -24,6 +24,7 @@ from reactor.model.queues import Queue
 from reactor.pg import Connection
 from reactor.store import queues, workers
 from reactor.store.queues import Taker
+from reactor.store.terms import Terms
 from reactor.store.workers import Beat, Identity
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ class Sweeper:
         found_dead: Callable[[Collection[UUID]], Awaitable[None]],
         strangers: Callable[[], Awaitable[None]],
         watched: Callable[[bool], None],
+        terms: Callable[[Terms], None],
     ) -> None:
         self._identity = identity
         self._lines = lines
@@ -60,6 +62,7 @@ class Sweeper:
         self._found_dead = found_dead
         self._strangers = strangers
         self._watched = watched
+        self._terms = terms
         self._next = dict.fromkeys(lines, 0.0)
         self._doubted = trio.Event()
         self._now = trio.Event()
@@ -103,6 +106,7 @@ class Sweeper:
         due_now = {queue for queue, at in self._next.items() if at <= now + 0.001}
         listening = self._listener.up
         beat = await self._lifeline.ask(lambda conn: self._ask(conn, due_now))
+        self._terms(beat.terms)
         for queue in due_now:
             self._next[queue] = now + self._every_s[queue]
         found = [queue for queue in due_now if beat.due[queue]]

@@ -8,7 +8,7 @@ from typing import Any
 _MAX_TOKENS: Mapping[str, int] = MappingProxyType(
     {"turn": 160, "distil": 1500, "initiative": 800, "step": 1200, "write_content": 2000}
 )
-_OTHERS = frozenset({"input", "timeout_s", "concurrency", "requests_per_minute"})
+_OTHERS = frozenset({"input", "timeout_s", "concurrency", "concurrency_per_key", "requests_per_minute"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Limits:
     def from_policy(cls, value: object) -> "Limits":
         """The limits of a policy value; what is missing or makes no sense keeps its default.
 
-        Keys: ``input``, ``timeout_s``, ``concurrency``, ``requests_per_minute``; every other one is a purpose or a
-        step kind with the tokens of its answers.
+        Keys: ``input``, ``timeout_s``, ``concurrency``, ``requests_per_minute``; ``concurrency_per_key``, which only the
+        database reads; every other one is a purpose or a step kind with the tokens of its answers.
         """
         if not isinstance(value, Mapping):
             return cls()

@@ -21,11 +21,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
-from reactor import __version__
+from reactor import GENERATION, __version__
 from reactor.errors import AccessDenied, DatabaseError, SchemaError, TransientConflict
+from reactor.pg import generations
 from reactor.pg.connection import Connection, connect
 
 REPEATABLE = ("functions", "triggers", "views", "seeds", "security")
@@ -50,11 +52,16 @@ alter table public.ops_migrations enable row level security;
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One SQL file: ``name`` is folder/file, ``checksum`` the SHA-256 of its text."""
+    """One SQL file: ``name`` is folder/file, ``checksum`` the SHA-256 of its text.
+
+    Programs under ``generation`` cannot live with what it makes, for that ``reason``; 0: all can.
+    """
 
     name: str
     text: str
     checksum: str
+    generation: int = 0
+    reason: str | None = None
 
     @property
     def versioned(self) -> bool:
@@ -93,7 +100,9 @@ def load_migrations(root: Path | None = None, *, roles: bool = False) -> list[Mi
         for folder in ("schema", *REPEATABLE, *((ROLES,) if roles else ())):
             for path in sorted((base / folder).glob("*.sql")):
                 text = path.read_text(encoding="utf-8")
-                yield Migration(f"{folder}/{path.name}", text, hashlib.sha256(text.encode()).hexdigest())
+                checksum = hashlib.sha256(text.encode()).hexdigest()
+                asked = generations.asked_by(text) if folder == "schema" else (0, None)
+                yield Migration(f"{folder}/{path.name}", text, checksum, *asked)
 
     found = list(files())
     if not found:
@@ -104,13 +113,21 @@ def load_migrations(root: Path | None = None, *, roles: bool = False) -> list[Mi
 
 
 async def migrate(
-    dsn: str, *, name: str = "migrate", root: Path | None = None, roles: bool = False
+    dsn: str,
+    *,
+    name: str = "migrate",
+    root: Path | None = None,
+    roles: bool = False,
+    leave_within_s: float = generations.LEAVE_WITHIN_S,
 ) -> MigrationReport:
     """Bring the schema of the database at ``dsn`` to current. Idempotent, and safe when several run at once.
 
     ``roles``: with the roles voxyz_reactor, voxyz_writer and voxyz_reader, from now on.
 
-    Raises: SchemaError: an applied file was changed, the database is ahead, or it already holds another voxyz.
+    Reactors that cannot live with the new schema have left before it is made; they get ``leave_within_s`` seconds.
+
+    Raises: SchemaError: an applied file was changed, the database is ahead, it already holds another voxyz, or an older
+        reactor would not leave.
         AccessDenied: the role may not create tables here; nothing was done.
     Cancellation: the file in progress is rolled back, those before it stay applied.
     """
@@ -121,27 +138,43 @@ async def migrate(
             await _keep_books(conn)
             known = await _applied(conn)
         migrations = load_migrations(root, roles=roles or _has_roles(known))
-        _refuse_mismatch(migrations, known)
-        wanted = [m for m in migrations if known.get(m.name) != m.checksum]
+        _refuse_ahead(migrations, known)
+        _refuse_changed(migrations, known)
+        wanted = [m for m in migrations if _lacking(m, known)]
+        asking = max(migrations, key=lambda one: one.generation)
+        if any(m.generation for m in wanted):
+            await generations.see_older_off(
+                conn, asking.name, asking.generation, asking.reason, leave_within_s
+            )
         # A new object needs its row-level security, its revokes and grants: those are applied again after anything else was.
         last = [m for m in migrations if m.name.startswith(("security/", f"{ROLES}/"))]
         done = [m.name for m in wanted if m not in last and await _apply(conn, m)]
         again = bool(done)
         done += [m.name for m in last if (again or m in wanted) and await _apply(conn, m, again=again)]
+        await generations.ask_for(conn, asking.generation, asking.reason)
         return MigrationReport(done, len(migrations) - len(done))
 
 
 async def check(conn: Connection, root: Path | None = None) -> SchemaState:
-    """Compare the database's schema with the one this program wants; changes nothing."""
+    """Whether this program can work with the database's schema; changes nothing.
+
+    A schema that is ahead is well as long as the database does not ask for a newer generation of the program.
+    """
     if await conn.fetch_value("select to_regclass('public.ops_migrations')") is None:
         return SchemaState(False, "the schema is missing: run `voxyz-reactor migrate`")
     known = await _applied(conn)
     migrations = load_migrations(root, roles=_has_roles(known))
     try:
-        _refuse_mismatch(migrations, known)
+        _refuse_changed(migrations, known)
     except SchemaError as error:
         return SchemaState(False, str(error))
-    behind = [m.name for m in migrations if known.get(m.name) != m.checksum]
+    if (minimum := await generations.minimum(conn)) > GENERATION:
+        return SchemaState(
+            False,
+            f"the schema is ahead of this program: it asks for generation {minimum} and this is {GENERATION}:"
+            " install the newer voxyz-reactor",
+        )
+    behind = [m.name for m in migrations if _lacking(m, known)]
     if behind:
         return SchemaState(
             False,
@@ -199,27 +232,48 @@ async def _refuse_second_home(conn: Connection) -> None:
         )
 
 
-async def _applied(conn: Connection) -> dict[str, str]:
-    rows = await conn.fetch_all("select name, checksum from public.ops_migrations")
-    return dict(rows)
+class _Applied(NamedTuple):
+    """The text a file was applied with, and the version of the program that did it."""
+
+    checksum: str
+    version: str
 
 
-def _has_roles(known: dict[str, str]) -> bool:
+async def _applied(conn: Connection) -> dict[str, _Applied]:
+    rows = await conn.fetch_all("select name, checksum, version from public.ops_migrations")
+    return {name: _Applied(checksum, version) for name, checksum, version in rows}
+
+
+def _lacking(migration: Migration, known: dict[str, _Applied]) -> bool:
+    """Whether the database lacks the file, or has an older text of it; what a newer version put there stays."""
+    there = known.get(migration.name)
+    if there is None:
+        return True
+    newer = generations.order(there.version) > generations.order(__version__)
+    return there.checksum != migration.checksum and not newer
+
+
+def _has_roles(known: dict[str, _Applied]) -> bool:
     return any(name.startswith(f"{ROLES}/") for name in known)
 
 
-def _refuse_mismatch(migrations: list[Migration], known: dict[str, str]) -> None:
-    """Versioned files only: a changed one is refused, an unknown one means the database is ahead."""
-    ours = {m.name: m.checksum for m in migrations if m.versioned}
-    theirs = {name: checksum for name, checksum in known.items() if name.startswith("schema/")}
-    if ahead := sorted(theirs.keys() - ours.keys()):
+def _refuse_ahead(migrations: list[Migration], known: dict[str, _Applied]) -> None:
+    """A versioned file that is unknown here means the database is ahead: nothing of ours may be applied to it."""
+    ours = {m.name for m in migrations}
+    if ahead := sorted(name for name in known.keys() - ours if name.startswith("schema/")):
         raise SchemaError(
             f"the schema is ahead of this program (it has {ahead[-1]}): install the newer voxyz-reactor"
         )
-    for name, checksum in theirs.items():
-        if ours[name] != checksum:
+
+
+def _refuse_changed(migrations: list[Migration], known: dict[str, _Applied]) -> None:
+    """A versioned file is applied once and for ever."""
+    for migration in migrations:
+        there = known.get(migration.name)
+        if migration.versioned and there is not None and there.checksum != migration.checksum:
             raise SchemaError(
-                f"{name} was applied with another text than here: restore the file, and put the change into a new one"
+                f"{migration.name} was applied with another text than here:"
+                " restore the file, and put the change into a new one"
             )
 
 
@@ -228,7 +282,7 @@ async def _apply(conn: Connection, migration: Migration, *, again: bool = False)
     for attempt in range(TRIES):
         try:
             async with _turn(conn):
-                if not again and (await _applied(conn)).get(migration.name) == migration.checksum:
+                if not again and not _lacking(migration, await _applied(conn)):
                     return False
                 await conn.run("select set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_S}s",))
                 await conn.run(migration.text)

@@ -6,6 +6,7 @@ select
   worker.hostname,
   worker.pid,
   worker.version,
+  worker.generation,
   worker.parts,
   worker.kinds,
   worker.agent_id,

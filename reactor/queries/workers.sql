@@ -1,11 +1,12 @@
 -- name: register
 -- This process is in the fleet.
-insert into ops_workers (id, hostname, pid, version, parts, kinds, agent_id, liveness_key, slots, state)
+insert into ops_workers (id, hostname, pid, version, generation, parts, kinds, agent_id, liveness_key, slots, state)
 values (
   %(id)s,
   %(hostname)s,
   %(pid)s,
   %(version)s,
+  %(generation)s,
   %(parts)s,
   %(kinds)s,
   %(agent)s,
@@ -138,7 +139,16 @@ select
     where watched.viewers > 0
       and watched.state in ('starting', 'ready', 'stopping')
       and watched.heartbeat_at > (select ops_now()) - interval '15 seconds'
-  ) as watched;
+  ) as watched,
+  (select generation.minimum from ops_generation as generation) as minimum,
+  (select generation.reason from ops_generation as generation) as reason,
+  array(
+    select entry.key
+    from ops_policy as policy
+    cross join jsonb_each(policy.value) as entry (key, value)
+    where policy.key = 'queue_limits'
+      and jsonb_typeof(entry.value) = 'number'
+  ) as limited;
 
 -- name: bury
 -- The process is marked dead, if it still is: until this transaction ends it cannot come back. True for the one who did it.

@@ -19,6 +19,7 @@ class Worker(NamedTuple):
     hostname: str
     pid: int
     version: str
+    generation: int
     parts: list[str]
     kinds: list[str]
     agent_id: str | None
@@ -37,7 +38,7 @@ class Worker(NamedTuple):
         return kind in self.kinds and (self.agent_id is None or agent is None or agent == self.agent_id)
 
 
-async def fleet(conn: Connection, limit: int = 100) -> list[Worker]:
+async def fleet(conn: Connection, limit: int = 1000) -> list[Worker]:
     """Up to ``limit`` reactors, the living first, then by start, newest first."""
     return [Worker._make(row) for row in await conn.fetch_all(_SQL["fleet"], {"limit": limit})]
 

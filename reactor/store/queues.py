@@ -15,7 +15,7 @@ from uuid import UUID
 
 from reactor.model.queues import Queue
 from reactor.pg import Connection
-from reactor.store import steps
+from reactor.store import steps, terms
 from reactor.store.arrays import bigints, booleans, floats, words
 from reactor.store.claimed import ClaimedInitiative, ClaimedRoundtable, ClaimedRow, ClaimedStep
 from reactor.store.named import statements
@@ -103,6 +103,30 @@ async def claim(
     rows = await conn.fetch_all(_SQL[queue][statement], values)
     make = _ROWS[queue]._make
     return [make(row) for row in rows]
+
+
+async def claim_within_limit(
+    conn: Connection,
+    queue: Queue,
+    taker: Taker,
+    *,
+    token: UUID,
+    limit: int,
+    places: Sequence[Place] = (),
+) -> list[ClaimedRow]:
+    """As `claim`, but no more rows than policy ``queue_limits`` lets run at once over all reactors.
+
+    Claims of a limited queue take one lock and so come one after another, in the order: lock, count, claim, note.
+    """
+    async with conn.transaction():
+        free = await terms.slots_free(conn, queue)
+        if free == 0:
+            return []
+        most = limit if free is None else min(limit, free)
+        rows = await claim(conn, queue, taker, token=token, limit=most, places=places)
+        if free is not None and rows:
+            await terms.hold_slots(conn, queue, [row.id for row in rows], token)
+    return rows
 
 
 def claims_from_places(queue: Queue) -> bool:

@@ -8,6 +8,7 @@ from uuid import UUID
 from reactor.model.queues import Queue
 from reactor.pg import Connection, Jsonb
 from reactor.store.named import statements
+from reactor.store.terms import Terms, terms_of
 
 _SQL = statements("workers")
 
@@ -23,6 +24,7 @@ class Identity:
     hostname: str
     pid: int
     version: str
+    generation: int
     parts: Sequence[str]
     kinds: Sequence[str]
     agent: str | None
@@ -43,6 +45,7 @@ class Beat(NamedTuple):
     due: dict[Queue, bool]
     strangers: bool
     watched: bool
+    terms: Terms
 
 
 async def register(conn: Connection, identity: Identity) -> None:
@@ -54,6 +57,7 @@ async def register(conn: Connection, identity: Identity) -> None:
             "hostname": identity.hostname,
             "pid": identity.pid,
             "version": identity.version,
+            "generation": identity.generation,
             "parts": list(identity.parts),
             "kinds": list(identity.kinds),
             "agent": identity.agent,
@@ -117,7 +121,15 @@ async def beat(
         },
     )
     assert row is not None
-    return Beat(row[0], row[1], row[2], dict(zip(Queue, row[3:6], strict=True)), row[6], row[7])
+    return Beat(
+        row[0],
+        row[1],
+        row[2],
+        dict(zip(Queue, row[3:6], strict=True)),
+        row[6],
+        row[7],
+        terms_of(*row[8:11]),
+    )
 
 
 async def bury(conn: Connection, worker: UUID) -> bool:

@@ -105,6 +105,33 @@ $$;
 comment on function ops_llm_rate_wait(text, text) is
   'Seconds until the requests a minute of policy llm_limits, over all reactors, allow another call with that key; null: now.';
 
+create or replace function ops_llm_key_is_full(service text, key_print text)
+returns boolean
+language sql
+stable
+set search_path = public, pg_temp
+as $$
+  select coalesce(
+    (
+      select (
+        select count(*)
+        from ops_llm_calls as call
+        where call.outcome = 'reserved'
+          and call.service = ops_llm_key_is_full.service
+          and call.key_print = ops_llm_key_is_full.key_print
+          and not call.simulated
+      ) >= (policy.value ->> 'concurrency_per_key')::integer
+      from ops_policy as policy
+      where policy.key = 'llm_limits'
+        and policy.value ->> 'concurrency_per_key' is not null
+    ),
+    false
+  );
+$$;
+
+comment on function ops_llm_key_is_full(text, text) is
+  'Whether as many calls are under way with that key, over all reactors, as policy llm_limits allows; exact while the key is locked.';
+
 create or replace function ops_llm_reserve(
   service text,
   provider text,
@@ -166,6 +193,10 @@ begin
       return query select null::bigint, 'rate', free_in, 'the requests of this minute are used up', false;
       return;
     end if;
+    if ops_llm_key_is_full(ops_llm_reserve.service, ops_llm_reserve.key_print) then
+      return query select null::bigint, 'busy', 0.2::float8, 'as many calls as may be at once with this key are under way', false;
+      return;
+    end if;
     select *
     into refusal
     from ops_llm_refusal(today, ops_llm_reserve.agent_id, ops_llm_reserve.mission_id, ops_llm_reserve.most_usd, asked_by_human);
@@ -209,7 +240,7 @@ $$;
 
 comment on function ops_llm_reserve(text, text, text, text, text, numeric, double precision, text, bigint, text, boolean, boolean, boolean) is
   'A call is on the books and its amount set aside (ok), or nothing is: held (all is paused), rate_limited or key_refused (the'
-  ' key is paused), rate (the minute is full), busy (what others reserved must be settled first), budget. wait_s: when to ask'
+  ' key is paused), rate (the minute is full), busy (calls under way must be settled first), budget. wait_s: when to ask'
   ' again. told: this is the first refusal of its kind, and an event says so.';
 
 create or replace function ops_llm_refusal(

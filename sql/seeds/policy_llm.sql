@@ -5,7 +5,7 @@ values
   (
     'llm_limits',
     'Tokens a call may answer with, by purpose, and tokens a prompt may have (input); seconds a call may take; calls at once in a'
-    ' process; requests a minute over all reactors.',
+    ' process, and with one API key over all reactors (concurrency_per_key; null: no limit); requests a minute over all reactors.',
     '{
       "type": "object",
       "additionalProperties": false,
@@ -18,6 +18,7 @@ values
         "input": {"type": "integer", "minimum": 500, "maximum": 500000},
         "timeout_s": {"type": "number", "minimum": 1, "maximum": 600},
         "concurrency": {"type": "integer", "minimum": 1, "maximum": 10000},
+        "concurrency_per_key": {"type": ["integer", "null"], "minimum": 1, "maximum": 10000},
         "requests_per_minute": {"type": "integer", "minimum": 1, "maximum": 100000}
       }
     }',

@@ -23,6 +23,7 @@ READERS = {
     "mission_limits": "sql/functions/proposals.sql",
     "proposal_limits": "sql/functions/proposals.sql",
     "roundtable_policy": "sql/functions/conversations.sql",
+    "queue_limits": "sql/functions/limits.sql",
     "quiet_hours": "sql/functions/schedule.sql",
     "reaction_matrix": "sql/functions/rules.sql",
     "retention": "sql/functions/retention.sql",
