@@ -32,7 +32,7 @@ set
   attempt = step.attempt + 1,
   claimed_by = %(worker)s,
   claim_token = %(token)s,
-  started_at = ops_now()
+  started_at = (select ops_now())
 from taken
 where step.id = taken.id
 returning
@@ -95,7 +95,7 @@ set
   attempt = step.attempt + 1,
   claimed_by = %(worker)s,
   claim_token = %(token)s,
-  started_at = ops_now()
+  started_at = (select ops_now())
 from taken
 where step.id = taken.id
 returning
@@ -113,7 +113,7 @@ returning
 
 -- name: next_due
 -- Seconds until the next step this reactor may take is due; 0 or less when one is due already, null when there is none.
-select extract(epoch from step.run_at - ops_now())::float8
+select extract(epoch from step.run_at - (select ops_now()))::float8
 from ops_mission_steps as step
 where step.status = 'queued'
   and step.kind = any (%(kinds)s)
@@ -139,7 +139,7 @@ select ops_roll_up(%(missions)s::bigint[]);
 update ops_missions as mission
 set
   status = 'running',
-  started_at = ops_now()
+  started_at = (select ops_now())
 from (
   select approved.id
   from ops_missions as approved
@@ -176,7 +176,7 @@ done as (
     result = outcome.result,
     simulated = outcome.simulated,
     started_at = step.started_at + outcome.waited_s * interval '1 second',
-    completed_at = ops_now(),
+    completed_at = (select ops_now()),
     failure_reason = null
   from outcome
   where step.id = outcome.id
@@ -225,11 +225,11 @@ settled as (
     status = outcome.status,
     attempt = greatest(step.attempt + outcome.attempts, 0),
     run_at = case
-      when outcome.status = 'queued' and outcome.delay_s > 0 then ops_now() + outcome.delay_s * interval '1 second'
+      when outcome.status = 'queued' and outcome.delay_s > 0 then (select ops_now()) + outcome.delay_s * interval '1 second'
       else step.run_at
     end,
     started_at = case when outcome.status = 'queued' then null else step.started_at end,
-    completed_at = case when outcome.status = 'queued' then null else ops_now() end,
+    completed_at = case when outcome.status = 'queued' then null else (select ops_now()) end,
     claimed_by = case when outcome.status = 'queued' then null else step.claimed_by end,
     failure_reason = outcome.reason
   from outcome
@@ -303,7 +303,7 @@ with lost as (
       select
       from ops_workers as worker
       where step.kind = any (worker.kinds)
-        and worker.heartbeat_at > ops_now() - interval '60 seconds'
+        and worker.heartbeat_at > (select ops_now()) - interval '60 seconds'
     )
     and (
       not exists (select from ops_step_kinds as known where known.kind = step.kind)
@@ -311,8 +311,8 @@ with lost as (
         select
         from ops_step_kinds as known
         where known.kind = step.kind
-          and known.seen_at < ops_now() - interval '60 seconds'
-          and step.run_at < ops_now() - interval '60 seconds'
+          and known.seen_at < (select ops_now()) - interval '60 seconds'
+          and step.run_at < (select ops_now()) - interval '60 seconds'
       )
     )
   order by step.id
@@ -323,7 +323,7 @@ failed as (
   update ops_mission_steps as step
   set
     status = 'failed',
-    completed_at = ops_now(),
+    completed_at = (select ops_now()),
     failure_reason = 'no reactor knows the kind ' || step.kind || '; known are '
       || (select coalesce(string_agg(known.kind, ', ' order by known.kind), 'none') from ops_step_kinds as known)
   from lost

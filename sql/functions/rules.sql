@@ -10,25 +10,22 @@ security definer
 set search_path = public, pg_temp
 as $$
 begin
-  if exists (
-    select
-    from ops_trigger_watches as watch
-    where watch.event_kind = new.kind
-      and (watch.every_tag or watch.tags && new.tags)
-  ) then
-    insert into ops_trigger_inbox (event_id, run_at, created_at)
-    values (new.id, ops_now(), ops_now())
-    on conflict on constraint ops_trigger_inbox_pkey do nothing;
-    if current_setting('ops.ring', true) is distinct from 'off' then
-      perform pg_notify('ops_control', 'rules');
-    end if;
+  insert into ops_trigger_inbox (event_id, run_at, created_at)
+  select arrived.id, ops_now(), ops_now()
+  from arrived
+  join ops_trigger_watches as watch on watch.event_kind = arrived.kind
+  where watch.every_tag
+    or watch.tags && arrived.tags
+  on conflict on constraint ops_trigger_inbox_pkey do nothing;
+  if found and current_setting('ops.ring', true) is distinct from 'off' then
+    perform pg_notify('ops_control', 'rules');
   end if;
   return null;
 end
 $$;
 
 comment on function ops_event_arrived() is
-  'Trigger: an event that rules or reactions wait for is in the inbox, and a reactor hears of it. The success of a noop is none.';
+  'Trigger, once a statement: events that rules or reactions wait for are in the inbox, and a reactor hears of it.';
 
 create or replace function ops_watch()
 returns void
