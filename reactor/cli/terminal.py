@@ -89,7 +89,7 @@ class TerminalWatcher:
 class LogWatcher:
     """Tells the log, in fields, without anything agents read or write.
 
-    Asks first whether anybody listens: what is not logged must cost a row nothing, and a bound logger costs more than the row.
+    Asks first whether anybody listens: a bound logger for a line that is not logged would cost more than the row.
     """
 
     def began(self, row: ClaimedRow) -> None:

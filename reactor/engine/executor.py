@@ -76,6 +76,7 @@ class Executor:
         self._refused = refused
         self._shelf: deque[tuple[ClaimedRow, UUID, float]] = deque()
         self._idle = trio.lowlevel.ParkingLot()
+        self._colleague_comes = False  # one was woken and has not looked at the shelf yet
         self._read_ahead = 0
         self._all_ended = trio.Event()
         self._stocked = trio.Event()
@@ -105,7 +106,7 @@ class Executor:
         now = trio.current_time()
         self._shelf.extend((row, token, now) for row in rows)
         self._stocked.set()
-        self._idle.unpark()
+        self._fetch_a_colleague()
 
     def holds(self) -> list[tuple[int, UUID]]:
         """Everything claimed and not yet ended, as (id, token)."""
@@ -166,6 +167,13 @@ class Executor:
                 await trio.lowlevel.checkpoint()
             else:
                 await self._idle.park()
+                self._colleague_comes = False
+
+    def _fetch_a_colleague(self) -> None:
+        """Somebody who has nothing to do looks at the shelf soon; one at a time, and each fetches the next."""
+        if not self._colleague_comes and self._idle:
+            self._idle.unpark()
+            self._colleague_comes = True
 
     async def _turn(self) -> None:
         """Do rows one after another for 2 ms, or one that takes longer; one cancel scope serves them all."""
@@ -178,8 +186,8 @@ class Executor:
             with trio.CancelScope() as scope:
                 while self._shelf and not self._completer.crowded and began_at < give_way_at:
                     row, token, since = self._shelf.popleft()
-                    if self._shelf and self._idle:
-                        self._idle.unpark()
+                    if self._shelf:
+                        self._fetch_a_colleague()
                     if (needed_s := self._work.timeout_s(row)) != limit_s:
                         limit_s = needed_s
                         scope.deadline = give_way_at + limit_s
@@ -192,9 +200,12 @@ class Executor:
                         outcome = await self._work.perform(row)
                     except Exception as error:
                         outcome = self._raised(row, error)
+                    stopped = one.why is not None
                     began_at = self._ended_with(one, one.why or outcome)
                     one = None
-                    if scope.cancel_called:
+                    if (
+                        stopped
+                    ):  # the scope is cancelled for good; one whose time is over has had its turn anyway
                         return
         except Exception as error:  # what remains of a group when the scope has taken its cancellation
             if one is None:

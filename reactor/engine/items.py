@@ -35,13 +35,16 @@ def item_of(row: ClaimedRow, token: UUID, outcome: Outcome, *, waited_s: float, 
 
 
 def _item(row: ClaimedRow, token: UUID, outcome: Outcome, *, waited_s: float, chance: float) -> Item:
+    if isinstance(outcome, Done):
+        text = cut(encode_result(dict(outcome.result))) if outcome.result else "{}"
+        return Success(
+            row.id, token, row.mission_id, waited_s, bool(outcome.simulated) or row.simulated, text
+        )
+
     def settled(status: str, reason: str | None, *, attempts: int = 0, delay_s: float = 0.0) -> Settlement:
         return Settlement(row.id, token, row.mission_id, status, attempts, delay_s, reason)
 
     match outcome:
-        case Done(result, simulated):
-            text = cut(encode_result(dict(result)))
-            return Success(row.id, token, row.mission_id, waited_s, bool(simulated) or row.simulated, text)
         case Fail(reason, retry):
             if retry and row.attempt < row.max_attempts:
                 pause_s = delay(row.attempt - 1, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=chance)

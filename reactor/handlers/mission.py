@@ -1,6 +1,7 @@
 """The mission queue's handlers, as the engine sees them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any
 
 from reactor.handlers.kinds import KindRegistry
 from reactor.handlers.steps import StepRunner
@@ -30,7 +31,7 @@ class MissionWork:
         kind = self._registry.get(row.kind)
         return UNKNOWN_KIND_TIMEOUT_S if kind is None else kind.timeout_s
 
-    async def perform(self, row: ClaimedRow) -> Outcome:
+    def perform(self, row: ClaimedRow) -> Coroutine[Any, Any, Outcome]:
         """Do the step."""
         assert isinstance(row, ClaimedStep)
-        return await self._runner.perform(row)
+        return self._runner.perform(row)

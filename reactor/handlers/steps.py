@@ -30,42 +30,54 @@ class Step:
     ``idempotency_key`` is the same in every attempt: send it with whatever must not happen twice.
     """
 
-    __slots__ = (
-        "_context",
-        "_earlier",
-        "_log",
-        "_memories",
-        "_mission",
-        "_reading",
-        "agent_id",
-        "attempt",
-        "id",
-        "kind",
-        "max_attempts",
-        "mission_id",
-        "payload",
-        "preferred_agents",
-        "seq",
-        "simulated",
-    )
+    # Made once a row: what few handlers ask for is left to the class until then.
+    preferred_agents: tuple[str, ...] = ()
+    _earlier: list[EarlierResult] | None = None
+    _memories: list[Memory] | None = None
+    _mission: MissionBrief | None = None
+    _reading: trio.Lock | None = None
+    _log: Any = None
 
     def __init__(self, row: ClaimedStep, context: Context) -> None:
-        self.id = row.id
-        self.mission_id = row.mission_id
-        self.seq = row.seq
-        self.kind = row.kind
-        self.agent_id = row.agent_id
         self.payload: dict[str, Any] = row.payload
-        self.attempt = row.attempt
-        self.max_attempts = row.max_attempts
         self.simulated = row.simulated
-        self.preferred_agents: tuple[str, ...] = ()
+        self._row = row
         self._context = context
-        self._earlier: list[EarlierResult] | None = None
-        self._memories: list[Memory] | None = None
-        self._mission: MissionBrief | None = None
-        self._reading: trio.Lock | None = None
-        self._log: Any = None
+
+    @property
+    def id(self) -> int:
+        """The step's row."""
+        return self._row.id
+
+    @property
+    def mission_id(self) -> int | None:
+        """Its mission; None for a single job."""
+        return self._row.mission_id
+
+    @property
+    def seq(self) -> int:
+        """Its place in the mission."""
+        return self._row.seq
+
+    @property
+    def kind(self) -> str:
+        """What is to be done."""
+        return self._row.kind
+
+    @property
+    def agent_id(self) -> str | None:
+        """The agent the row names."""
+        return self._row.agent_id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._row.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """How many there may be."""
+        return self._row.max_attempts
 
     @property
     def idempotency_key(self) -> str:

@@ -14,7 +14,6 @@ import psycopg
 from psycopg import adapters as defaults
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import AdaptersMap, Loader
-from psycopg.types.json import set_json_loads
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -48,6 +47,14 @@ def _number(digits: str) -> int | float:
         return math.copysign(sys.float_info.max, value) if math.isinf(value) else value
 
 
+class JsonLoader(Loader):
+    """JSON and jsonb, as `loads` reads them; the empty object, by far the most frequent payload, is not read at all."""
+
+    def load(self, data: Buffer) -> Any:
+        """The value ``data`` writes out."""
+        return {} if data == b"{}" else loads(data)
+
+
 class TimestamptzLoader(Loader):
     """Timestamps in UTC; ``infinity`` and years beyond 9999 are `LATEST`, those before 1 `EARLIEST`."""
 
@@ -72,7 +79,8 @@ class _Adapters:
 
     def __init__(self) -> None:
         self.adapters = AdaptersMap(defaults)
-        set_json_loads(loads, context=self)
+        self.adapters.register_loader("json", JsonLoader)
+        self.adapters.register_loader("jsonb", JsonLoader)
         self.adapters.register_loader("timestamptz", TimestamptzLoader)
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from reactor.model.queues import Queue
 from reactor.pg import Connection
 from reactor.store import steps, terms
-from reactor.store.arrays import bigints, booleans, floats, words
+from reactor.store.arrays import bigints, booleans, floats, uuids, words
 from reactor.store.claimed import ClaimedInitiative, ClaimedRoundtable, ClaimedRow, ClaimedStep
 from reactor.store.named import statements
 
@@ -169,7 +169,7 @@ async def still_mine(conn: Connection, queue: Queue, held: Sequence[tuple[int, U
     """Of the (id, token) pairs the ids that are still running under their token."""
     rows = await conn.fetch_all(
         _SQL[queue]["still_mine"],
-        {"ids": bigints(id for id, _ in held), "tokens": words(token for _, token in held)},
+        {"ids": bigints(id for id, _ in held), "tokens": uuids(token for _, token in held)},
     )
     return {row[0] for row in rows}
 
@@ -178,7 +178,7 @@ async def finished_under(conn: Connection, queue: Queue, held: Sequence[tuple[in
     """Of the (id, token) pairs those that left ``running`` under their token, with the status they have."""
     rows = await conn.fetch_all(
         _SQL[queue]["finished_under"],
-        {"ids": bigints(id for id, _ in held), "tokens": words(token for _, token in held)},
+        {"ids": bigints(id for id, _ in held), "tokens": uuids(token for _, token in held)},
     )
     return {row[0]: row[1] for row in rows}
 
@@ -193,7 +193,7 @@ async def _succeed(conn: Connection, queue: Queue, batch: Sequence[Success]) -> 
         _SQL[queue]["succeed"],
         {
             "ids": bigints(o.id for o in batch),
-            "tokens": words(o.token for o in batch),
+            "tokens": uuids(o.token for o in batch),
             "waited_s": floats(o.waited_s for o in batch),
             "simulated": booleans(o.simulated for o in batch),
             "results": "[" + ",".join(o.result for o in batch) + "]",
@@ -207,7 +207,7 @@ async def _settle(conn: Connection, queue: Queue, batch: Sequence[Settlement]) -
         _SQL[queue]["settle"],
         {
             "ids": bigints(o.id for o in batch),
-            "tokens": words(o.token for o in batch),
+            "tokens": uuids(o.token for o in batch),
             "statuses": words(o.status for o in batch),
             "attempts": bigints(o.attempts for o in batch),
             "delay_s": floats(o.delay_s for o in batch),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from reactor.model.queues import Queue
-from reactor.store.arrays import bigints, booleans, floats, words
+from reactor.store.arrays import bigints, booleans, floats, uuids, words
 from reactor.store.named import statements
 from tests.support.sessions import Session
 
@@ -50,7 +50,7 @@ def succeed(session: Session, held: Sequence[Held], queue: Queue = Queue.MISSION
         named(queue, "succeed"),
         {
             "ids": bigints(one.id for one in held),
-            "tokens": words(one.token for one in held),
+            "tokens": uuids(one.token for one in held),
             "waited_s": floats(0.0 for _ in held),
             "simulated": booleans(False for _ in held),
             "results": "[" + ",".join("{}" for _ in held) + "]",
@@ -73,7 +73,7 @@ def settle(
         named(queue, "settle"),
         {
             "ids": bigints(one.id for one in held),
-            "tokens": words(one.token for one in held),
+            "tokens": uuids(one.token for one in held),
             "statuses": words(status for _ in held),
             "attempts": bigints(attempts for _ in held),
             "delay_s": floats(delay_s for _ in held),
