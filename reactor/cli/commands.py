@@ -32,6 +32,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "completion": Entry("completion", "completion", "complete words in bash, zsh or fish"),
         "url": Entry("database", "url", "the database in use, as a URI"),
         "psql": Entry("database", "psql", "psql on the database in use"),
+        "export": Entry("moving", "export_command", "every table into files, or an archive of the old"),
+        "import": Entry("moving", "import_command", "files of export into a new database"),
+        "copy": Entry("moving", "copy_command", "the whole database into another one"),
     },
     "Give work": {
         "enqueue": Entry("work", "enqueue", "a step, a mission, a roundtable or an initiative"),

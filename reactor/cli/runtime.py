@@ -42,11 +42,13 @@ def home_of(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def database(settings: Settings, *, create: bool = False) -> AsyncIterator[Database]:
+async def database(
+    settings: Settings, *, create: bool = False, start: bool = False
+) -> AsyncIterator[Database]:
     """The database that ``settings`` name, else the embedded one, which is kept running inside.
 
-    ``create`` starts the embedded server, and makes it when there is none; without it a server that is not
-    running is a DatabaseUnavailable that says what to start.
+    ``create`` starts the embedded server, and makes it when there is none; ``start`` only starts it; without them a
+    server that is not running is a DatabaseUnavailable that says what to start.
     """
     if settings.database_url is not None:
         dsn = ChangingAddress(settings.database_url, partial(settings.address_now, "database_url"))
@@ -56,7 +58,7 @@ async def database(settings: Settings, *, create: bool = False) -> AsyncIterator
         yield Database(dsn, direct or dsn)
         return
     home = home_of(settings)
-    server = await (ensure_running(home, create=True) if create else connect_if_running(home))
+    server = await (ensure_running(home, create=create) if create or start else connect_if_running(home))
     if server is None:
         raise DatabaseUnavailable(
             f"no reactor is running here ({home} has no database up): start one with `voxyz-reactor run`,"

@@ -152,6 +152,7 @@ async def migrate(
         again = bool(done)
         done += [m.name for m in last if (again or m in wanted) and await _apply(conn, m, again=again)]
         await generations.ask_for(conn, asking.generation, asking.reason)
+        await conn.run("select public.ops_settle_events()")
         return MigrationReport(done, len(migrations) - len(done))
 
 
