@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from reactor.errors import ConfigurationError, EmbeddedServerError
+from reactor.errors import EmbeddedServerError
 from reactor.pg.embedded.account import Account
 from reactor.pg.embedded.binaries import Binaries
 from reactor.pg.embedded.processes import end_orphans, is_server_process, poll, server_processes
@@ -106,19 +106,6 @@ class Cluster:
         found = Postmaster(abs(int(lines[0])), int(lines[3]), Path(lines[4].strip()), status == "ready")
         # Asking the socket first: a server in another container on the same volume has a pid we cannot see.
         return found if found.answers() or is_server_process(found.pid, self.data) else None
-
-    def refuse_other_major(self) -> None:
-        """Raise ConfigurationError when the data directory was made by another major version."""
-        try:
-            made_by = (self.data / "PG_VERSION").read_text().strip()
-        except FileNotFoundError:
-            return
-        if made_by != str(self.binaries.major):
-            raise ConfigurationError(
-                f"the database in {self.data} was made by PostgreSQL {made_by}, and this release runs"
-                f" {self.binaries.major}: dump it with the release that made it, or move {self.base} away"
-                " to start anew"
-            )
 
     # -- making --------------------------------------------------------------------------------------------
 

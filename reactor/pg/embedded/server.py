@@ -13,6 +13,7 @@ import trio
 from reactor.errors import ConfigurationError, EmbeddedServerError
 from reactor.pg.embedded.account import Account, existing_account, server_account
 from reactor.pg.embedded.binaries import EMBEDDED_MAJOR, reachable, wheel_binaries
+from reactor.pg.embedded.carrying import carry_over
 from reactor.pg.embedded.cluster import Cluster, Postmaster
 from reactor.pg.embedded.lease import FileLock
 from reactor.pg.embedded.places import STATE_ROOT, Say, establish, locate, socket_directory
@@ -131,7 +132,7 @@ class EmbeddedServer:
                 await trio.sleep(gap_s)
                 gap_s = min(gap_s * 2, _RESTART_GAP_CAP_S)
             async with _turn(self._cluster.base, "starting", say):
-                self._found, was = await trio.to_thread.run_sync(_bring_up, self._cluster, False)
+                self._found, was = await trio.to_thread.run_sync(_bring_up, self._cluster, False, say)
             if was == "existing":
                 say("the embedded PostgreSQL had died and runs again")
 
@@ -159,7 +160,7 @@ async def ensure_running(home: Path, *, create: bool, say: Say = to_stderr) -> E
         try:
             async with _turn(cluster.base, "starting", say):
                 _share(lease)
-                found, was = await trio.to_thread.run_sync(_bring_up, cluster, create)
+                found, was = await trio.to_thread.run_sync(_bring_up, cluster, create, say)
         except BaseException:
             lease.close()
             raise
@@ -207,9 +208,9 @@ def _share(lease: FileLock) -> None:
         )
 
 
-def _bring_up(cluster: Cluster, create: bool) -> tuple[Postmaster, Was]:
+def _bring_up(cluster: Cluster, create: bool, say: Say) -> tuple[Postmaster, Was]:
     """The server runs; under the turn only. Blocks."""
-    cluster.refuse_other_major()
+    carry_over(cluster, lambda major: reachable(wheel_binaries(major), cluster.account, STATE_ROOT), say)
     if (found := cluster.look()) is not None:
         found = found if found.ready else cluster.await_ready()
         if found.answers():

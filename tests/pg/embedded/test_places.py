@@ -41,14 +41,6 @@ async def test_a_path_too_long_for_a_socket_gets_a_private_directory_elsewhere(p
     assert not sockets.exists()
 
 
-async def test_data_of_another_major_version_is_refused_untouched(made: Path) -> None:
-    (made / "postgres" / "data" / "PG_VERSION").write_text("16\n")
-    with pytest.raises(ConfigurationError, match="made by PostgreSQL 16") as refusal:
-        await ensure_running(made, create=True)
-    assert "\n" not in str(refusal.value)
-    assert (made / "postgres" / "data" / "PG_VERSION").read_text() == "16\n"
-
-
 async def test_a_home_that_cannot_be_written_is_one_line(place: Path, user: Callable[..., User]) -> None:
     account = ("voxyz",) if IS_ROOT and server_account() else ()
     if not account:
