@@ -30,7 +30,10 @@ MOST_CHARACTERS = 2000  # of the whole description: it stands before every promp
 @click.option(
     "--roles", is_flag=True, help="With the roles voxyz_reactor, voxyz_writer and voxyz_reader, from now on."
 )
-def migrate(roles: bool) -> None:
+@click.option(
+    "--again", is_flag=True, help="Also make functions, triggers and views again that were made before."
+)
+def migrate(roles: bool, again: bool) -> None:
     """Bring the schema of the database to current; makes the embedded database when there is none.
 
     Safe to repeat, and when two run at once.
@@ -38,7 +41,7 @@ def migrate(roles: bool) -> None:
 
     async def migrated(settings: Settings) -> None:
         async with database(settings, create=True) as place:
-            report = await bring_to_current(place.direct_dsn, roles=roles)
+            report = await bring_to_current(place.direct_dsn, roles=roles, again=again)
         count = len(report.applied)
         if count:
             say(f"the schema is current: {count} {'file' if count == 1 else 'files'} applied")

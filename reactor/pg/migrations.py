@@ -27,7 +27,7 @@ import trio
 
 from reactor import GENERATION, __version__
 from reactor.errors import AccessDenied, DatabaseError, SchemaError, TransientConflict
-from reactor.pg import generations
+from reactor.pg import drift, generations
 from reactor.pg.connection import Connection, connect
 
 REPEATABLE = ("functions", "triggers", "views", "seeds", "security")
@@ -118,11 +118,13 @@ async def migrate(
     name: str = "migrate",
     root: Path | None = None,
     roles: bool = False,
+    again: bool = False,
     leave_within_s: float = generations.LEAVE_WITHIN_S,
 ) -> MigrationReport:
     """Bring the schema of the database at ``dsn`` to current. Idempotent, and safe when several run at once.
 
-    ``roles``: with the roles voxyz_reactor, voxyz_writer and voxyz_reader, from now on.
+    ``roles``: with the roles voxyz_reactor, voxyz_writer and voxyz_reader, from now on. ``again``: repeatable files are
+    applied also when they were before, which undoes what somebody changed by hand.
 
     Reactors that cannot live with the new schema have left before it is made; they get ``leave_within_s`` seconds.
 
@@ -140,7 +142,8 @@ async def migrate(
         migrations = load_migrations(root, roles=roles or _has_roles(known))
         _refuse_ahead(migrations, known)
         _refuse_changed(migrations, known)
-        wanted = [m for m in migrations if _lacking(m, known)]
+        wanted = [m for m in migrations if _lacking(m, known) or (again and not m.versioned)]
+        before = await drift.look(conn) if wanted else {}
         asking = max(migrations, key=lambda one: one.generation)
         if any(m.generation for m in wanted):
             await generations.see_older_off(
@@ -148,11 +151,16 @@ async def migrate(
             )
         # A new object needs its row-level security, its revokes and grants: those are applied again after anything else was.
         last = [m for m in migrations if m.name.startswith(("security/", f"{ROLES}/"))]
-        done = [m.name for m in wanted if m not in last and await _apply(conn, m)]
-        again = bool(done)
-        done += [m.name for m in last if (again or m in wanted) and await _apply(conn, m, again=again)]
+        done = [
+            m.name for m in wanted if m not in last and await _apply(conn, m, again=again and not m.versioned)
+        ]
+        new = bool(done)
+        done += [m.name for m in last if (new or m in wanted) and await _apply(conn, m, again=new)]
         await generations.ask_for(conn, asking.generation, asking.reason)
         await conn.run("select public.ops_settle_events()")
+        if done or not await drift.is_recorded(conn):
+            async with _turn(conn):
+                await drift.record(conn, before)
         return MigrationReport(done, len(migrations) - len(done))
 
 
