@@ -156,7 +156,7 @@ class Listener:
         """One line when hearing ends, none while it stays that way."""
         if self._trouble is None:
             log.warning("not_listening", reason=trouble)
-        self._trouble = trouble
+            self._trouble = trouble
 
     def _note_deaf(self) -> None:
         if self._trouble != "deaf":

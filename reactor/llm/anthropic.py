@@ -72,6 +72,18 @@ class AnthropicProvider:
         """Its connections are closed."""
         await self._client.close()
 
+    async def look_up(self, model: str) -> None:
+        """The provider takes the key and knows ``model``; costs nothing.
+
+        Raises: KeyRefused, LLMRequestRefused, LLMUnavailable, RateLimited: as for an answer.
+        """
+        try:
+            await self._client.models.retrieve(model)
+        except anthropic.AnthropicError as error:
+            raise _translated(error, model) from None
+        except ValueError as error:
+            raise _no_message(type(error).__name__) from None
+
     async def answer(self, request: LLMRequest, model: str, schema: Mapping[str, Any] | None) -> Answer:
         """See `reactor.llm.gateway.Provider`."""
         while True:

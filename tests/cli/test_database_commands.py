@@ -1,4 +1,4 @@
-"""migrate, url, psql, doctor; and the embedded database as a new user meets it."""
+"""migrate, url, psql; and the embedded database as a new user meets it."""
 
 import os
 import signal
@@ -47,55 +47,6 @@ def test_the_password_is_not_among_psql_s_arguments(voxyz: Voxyz, database: str,
     arguments, password = done.out.splitlines()
     assert "hush" not in arguments
     assert password == "hush hush"
-
-
-def verdicts(answer: Any) -> dict[str, str]:
-    return {finding["check"]: finding["verdict"] for finding in answer.json}
-
-
-def test_doctor_finds_a_sound_database_sound(voxyz: Voxyz) -> None:
-    answer = voxyz("doctor", "--json")
-    assert answer.code == 0
-    found = verdicts(answer)
-    assert "broken" not in found.values()
-    assert {"database", "version", "schema", "rights", "row security", "triggers", "ring"} <= found.keys()
-    assert "voxyz-reactor run" in voxyz("doctor").out
-
-
-@pytest.mark.parametrize(
-    ("harm", "check", "advice"),
-    [
-        (
-            "alter table ops_mission_steps disable trigger ops_mission_steps_ring_on_insert",
-            "triggers",
-            "enable trigger ops_mission_steps_ring_on_insert",
-        ),
-        (
-            "drop trigger ops_roundtable_queue_ring_on_update on ops_roundtable_queue",
-            "triggers",
-            "sql/triggers",
-        ),
-        ("delete from ops_migrations where name like 'functions/%'", "schema", "voxyz-reactor migrate"),
-        ("update ops_migrations set checksum = 'x' where name like 'schema/%'", "schema", "restore the file"),
-    ],
-)
-def test_doctor_names_what_is_broken_and_what_to_do(
-    voxyz: Voxyz, sql: Sql, harm: str, check: str, advice: str
-) -> None:
-    sql.execute(harm)
-    answer = voxyz("doctor", "--json")
-    assert answer.code == 1
-    finding = next(one for one in answer.json if one["check"] == check)
-    assert finding["verdict"] == "broken"
-    assert advice in f"{finding['finding']}: {finding['do']}"
-
-
-def test_doctor_says_when_nobody_answers(anywhere: Voxyz) -> None:
-    answer = anywhere("doctor", "--json", DATABASE_URL="postgresql://nobody@127.0.0.1:1/x")
-    assert answer.code == 1
-    assert verdicts(answer)["database"] == "broken"
-    assert anywhere("doctor", "--json").code == 1
-    assert verdicts(anywhere("doctor", "--json", OPS_PORT="x"))["settings"] == "broken"
 
 
 def test_the_time_zone_of_the_machine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
