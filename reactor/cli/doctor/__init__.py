@@ -72,15 +72,15 @@ async def _examine_database(place: Database) -> AsyncIterator[Finding]:
         yield await server.version(conn)
         async for finding in waking.sessions_and_ring(place, conn):
             yield finding
-        current = await schema.current(conn)
-        yield current
-        if current.verdict == "broken":
-            return
+        for look in (schema.rights, schema.current):
+            found = await look(conn)
+            yield found
+            if found.verdict == "broken":
+                return
         for look in (
             schema.drift,
             schema.triggers,
             schema.appliers,
-            schema.rights,
             schema.security,
             server.clock,
         ):

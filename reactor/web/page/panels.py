@@ -272,7 +272,7 @@ async def _health(desk: Desk, conn: Connection) -> Values:
         "workers": await fleet.fleet(conn, FLEET),
         "breakers": await breakers.breakers(conn),
         "facts": await overview.facts(conn),
-        "transaction": await doctor.oldest_transaction(conn),
+        "transaction": next(iter(await doctor.old_transactions(conn)), None),
         "horizon_s": await board.horizon_age_s(conn),
         "here": _here(desk.health.reactor),
     }
