@@ -80,7 +80,7 @@ class Guard(Protocol):
     """Says whether a service may be called, and hears how it went."""
 
     async def allow(self, service: str) -> bool:
-        """Whether a call may go ahead now; a true answer may be a permit that wants a report."""
+        """Whether a call may go ahead now; a true answer may be a permit that wants a report. Raises: CallsPaused."""
 
     async def record(self, service: str, success: bool) -> None:
         """The call went well, or it did not."""

@@ -1,5 +1,6 @@
 """The gateway's guard: the circuit breakers in the database."""
 
+from reactor.errors import CallsPaused
 from reactor.pg import Pool
 from reactor.store import breakers
 
@@ -11,9 +12,16 @@ class StoredGuard:
         self._pool = pool
 
     async def allow(self, service: str) -> bool:
-        """See `reactor.llm.gateway.Guard`. Raises: OpsError: no such service. DatabaseError: it could not be asked."""
+        """See `reactor.llm.gateway.Guard`.
+
+        This is the last look at the database before a call, so it is where a pause of everything must show.
+        Raises: CallsPaused. OpsError: no such service. DatabaseError: it could not be asked.
+        """
         async with self._pool.connection() as conn:
-            return await breakers.allow(conn, service)
+            allowed = await breakers.allow_llm_call(conn, service)
+        if allowed is None:
+            raise CallsPaused("everything is paused")
+        return allowed
 
     async def record(self, service: str, success: bool) -> None:
         """See `reactor.llm.gateway.Guard`. Raises: as ``allow``."""

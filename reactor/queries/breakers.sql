@@ -2,6 +2,12 @@
 -- True when a call to the service may go ahead now; while half open that is a permit.
 select ops_breaker_allow(%(service)s);
 
+-- name: allow_llm_call
+-- As allow, for a call to the language model: null, and no permit, while everything is paused.
+select case
+  when (select count(*) from ops_pauses) < 3 then ops_breaker_allow(%(service)s)
+end;
+
 -- name: record
 -- The state of the service's breaker after one call was reported.
 select ops_breaker_record(%(service)s, %(success)s);

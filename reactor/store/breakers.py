@@ -34,6 +34,12 @@ async def allow(conn: Connection, service: str) -> bool:
     return bool(await conn.fetch_value(_SQL["allow"], {"service": service}))
 
 
+async def allow_llm_call(conn: Connection, service: str) -> bool | None:
+    """As `allow`, for a call to the language model; None, and no permit, while everything is paused."""
+    allowed: bool | None = await conn.fetch_value(_SQL["allow_llm_call"], {"service": service})
+    return allowed
+
+
 async def record(conn: Connection, service: str, success: bool) -> str:
     """The call is counted; returns the state after it: ``closed``, ``open`` or ``half_open``.
 

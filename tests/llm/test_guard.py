@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from reactor.errors import LLMUnavailable, OpsError, RateLimited, ServiceClosed
+from reactor.errors import CallsPaused, LLMUnavailable, OpsError, RateLimited, ServiceClosed
 from reactor.llm.gateway import Gateway
 from reactor.llm.guard import StoredGuard
 from reactor.llm.mock import MockProvider
@@ -86,3 +86,18 @@ async def test_a_service_nobody_knows_is_an_error_and_not_a_pass(guard: StoredGu
 
     with pytest.raises(OpsError, match="unheard-of"):
         await Gateway(Elsewhere(), guard).complete(REQUEST)
+
+
+async def test_while_everything_is_paused_no_call_goes_and_no_permit_is_spent(
+    guard: StoredGuard, sql: Sql
+) -> None:
+    sql.execute(
+        "update ops_circuit_breaker set state = 'open', failure_count = 5,"
+        " opened_at = now() - interval '1 day' where service = 'anthropic'"
+    )
+    sql.execute("select ops_pause('all')")
+    with pytest.raises(CallsPaused, match="everything is paused"):
+        await guard.allow("anthropic")
+    assert breaker(sql)[0] == "open", "it was not even asked"
+    sql.execute("select ops_resume('initiative')")
+    assert await guard.allow("anthropic")
