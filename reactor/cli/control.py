@@ -2,10 +2,12 @@
 
 import sys
 from datetime import datetime
+from typing import NamedTuple
 
 import click
+import trio
 
-from reactor.cli.output import answer_json, document, json_option, say, state, table, when
+from reactor.cli.output import answer_json, document, facts, json_option, say, span, state, table, when
 from reactor.cli.parsing import json_text
 from reactor.cli.runtime import ask
 from reactor.errors import UsageError
@@ -13,8 +15,22 @@ from reactor.model.queues import Queue
 from reactor.pg import Connection
 from reactor.store import breakers as breaker_store
 from reactor.store import control, overview, show
+from reactor.store.control import HeldBack, InHand
+
+# How long a pause waits for what ran to go back or end, before it says what is still in flight.
+SETTLE_WITHIN_S = 1.0
+SETTLE_LOOK_S = 0.02
 
 _QUEUES = click.Choice([*(queue.value for queue in Queue), "all"])
+
+
+class Stopped(NamedTuple):
+    """What a pause came upon: rows given back, how many ended by themselves, rows that still run, and what waits."""
+
+    given_back: list[InHand]
+    ended: int
+    running: list[InHand]
+    held_back: HeldBack
 
 
 @click.command(short_help="stop taking work")
@@ -27,11 +43,52 @@ def pause(queue: str, reason: str | None) -> None:
     language model that has not begun.
     """
 
-    async def paused(conn: Connection) -> None:
-        await control.pause(conn, queue, reason)
+    async def paused(conn: Connection) -> Stopped:
+        return await _pause(conn, queue, reason)
 
-    ask("pause", paused)
+    stopped = ask("pause", paused)
     say(f"{_named(queue)} paused: `voxyz-reactor resume{'' if queue == 'all' else ' ' + queue}` goes on")
+    _tell_stopped(queue, stopped)
+
+
+async def _pause(conn: Connection, queue: str, reason: str | None) -> Stopped:
+    """The queue is paused, and what ran has had a moment to go back."""
+    seen = {(row.queue, row.id): row for row in await control.in_hand(conn, queue)}
+    await control.pause(conn, queue, reason)
+    give_up_at = trio.current_time() + SETTLE_WITHIN_S
+    while True:
+        running = await control.in_hand(conn, queue)
+        seen |= {(row.queue, row.id): row for row in running}
+        if not running or trio.current_time() >= give_up_at:
+            break
+        await trio.sleep(SETTLE_LOOK_S)
+    back = await control.given_back(conn, seen.values())
+    given_back = [row for key, row in seen.items() if key in back]
+    ended = len(seen.keys() - back - {(row.queue, row.id) for row in running})
+    return Stopped(given_back, ended, running, await control.held_back(conn, queue))
+
+
+def _tell_stopped(queue: str, stopped: Stopped) -> None:
+    calls = stopped.held_back.calls
+    facts(
+        [
+            (
+                "stopped",
+                "every call to the model that had not begun, schedule and heartbeat"
+                if queue == "all"
+                else "",
+            ),
+            ("held back", f"{stopped.held_back.queued} queued"),
+            ("given back", ", ".join(f"{row.queue} {row.id} {row.what}" for row in stopped.given_back)),
+            ("ended meanwhile", stopped.ended or ""),
+            (
+                "still in flight",
+                ", ".join(f"{row.queue} {row.id} {row.what} ({span(row.since_s)})" for row in stopped.running)
+                or "nothing",
+            ),
+            ("calls under way", calls or ""),
+        ]
+    )
 
 
 @click.command(short_help="take work again")

@@ -1,6 +1,7 @@
 """The one metered door to a language model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 
@@ -107,6 +108,7 @@ class Gateway:
         self._prices = prices
         self._places = trio.CapacityLimiter(limits().concurrency)
         self._held: str | None = None
+        self._waiting: set[trio.CancelScope] = set()
 
     @property
     def simulated(self) -> bool:
@@ -114,8 +116,10 @@ class Gateway:
         return self.provider.simulated
 
     def hold(self, reason: str) -> None:
-        """No call begins from now on, not even one that waits for its place; those under way go on."""
+        """No call begins from now on; waiting for a place is over at once, what is under way goes on."""
         self._held = reason
+        for waiting in self._waiting:
+            waiting.cancel()
 
     def release(self) -> None:
         """Calls may begin again."""
@@ -163,9 +167,10 @@ class Gateway:
             self._places.total_tokens = limits.concurrency
         self._check_hold()
         place = object()
-        with trio.move_on_after(_PLACE_WITHIN_S) as waiting:
+        with trio.move_on_after(_PLACE_WITHIN_S) as waiting, self._until_held(waiting):
             await self._places.acquire_on_behalf_of(place)
         if waiting.cancelled_caught:
+            self._check_hold()
             raise NotNow(f"all {self._places.total_tokens:g} places for LLM calls are busy", _TRY_AGAIN_IN_S)
         try:
             self._check_hold()
@@ -239,8 +244,18 @@ class Gateway:
                 if trio.current_time() + pause_s > give_up_at:
                     # Without a time of its own: the row is due when the service takes calls again.
                     raise NotNow(str(queued)) from None
-            await trio.sleep(pause_s)
+            with trio.move_on_after(pause_s) as waiting, self._until_held(waiting):
+                await trio.sleep_forever()
             self._check_hold()
+
+    @contextmanager
+    def _until_held(self, waiting: trio.CancelScope) -> Iterator[None]:
+        """A hold ends this wait."""
+        self._waiting.add(waiting)
+        try:
+            yield
+        finally:
+            self._waiting.discard(waiting)
 
     async def _check_service(self) -> None:
         if not await self._guard.allow(self.provider.service):

@@ -1,5 +1,6 @@
 """What people decide while everything runs. Twin of ``queries/control.sql``."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -20,6 +21,22 @@ class Policy(NamedTuple):
     updated_at: datetime
 
 
+class InHand(NamedTuple):
+    """A row that runs: of which queue, which one, its kind, format or agent, and for how long."""
+
+    queue: str
+    id: int
+    what: str
+    since_s: float
+
+
+class HeldBack(NamedTuple):
+    """Rows that wait, and calls to the language model that are under way."""
+
+    queued: int
+    calls: int
+
+
 async def retry(conn: Connection, what: What, id: int) -> bool:
     """True when the row is due again, False when there was nothing to bring back. Raises OpsError: unknown id."""
     return bool(await conn.fetch_value(_SQL["retry"], {"what": what, "id": id}))
@@ -38,6 +55,24 @@ async def pause(conn: Connection, queue: str, reason: str | None) -> None:
 async def resume(conn: Connection, queue: str) -> None:
     """The queue, or all with ``all``, takes rows."""
     await conn.run(_SQL["resume"], {"queue": queue})
+
+
+async def in_hand(conn: Connection, queue: str) -> list[InHand]:
+    """What runs now of the queue, or of ``all``."""
+    return [InHand(*row) for row in await conn.fetch_all(_SQL["in_hand"], {"queue": queue})]
+
+
+async def given_back(conn: Connection, rows: Collection[InHand]) -> set[tuple[str, int]]:
+    """Those of the rows that are queued again, by queue and id."""
+    values = {"queues": [row.queue for row in rows], "ids": [row.id for row in rows]}
+    return {(row[0], row[1]) for row in await conn.fetch_all(_SQL["given_back"], values)}
+
+
+async def held_back(conn: Connection, queue: str) -> HeldBack:
+    """What waits of the queue, or of ``all``, and what is asked of the language model at this moment."""
+    row = await conn.fetch_row(_SQL["held_back"], {"queue": queue})
+    assert row is not None
+    return HeldBack(*row)
 
 
 async def failed_since(conn: Connection, since_s: float) -> list[tuple[What, int]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from pydantic import BaseModel
 from trio.testing import MockClock
 
@@ -273,6 +274,8 @@ async def test_held_no_call_begins_not_even_one_that_waits_for_its_place(autojum
         await trio.sleep(0.5)
         opened.hold("paused by ada")
         nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == ["paused by ada"] * 2, "their wait is over at once"
     assert sorted(ended) == ["answered", "paused by ada", "paused by ada"]
     assert provider.calls == 1
     opened.release()

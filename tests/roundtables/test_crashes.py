@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from reactor.model.talk import is_spent
 from tests.cli.conftest import COMMAND, environment
 from tests.roundtables.conversing import Sql, one, queue
+from tests.support.messages_api import Asked, Say, message, messages_api_beside
 from tests.support.scratch import scratch_directory
 
 Row = tuple[Any, ...]
@@ -22,11 +24,13 @@ WITHIN_S = 30.0
 
 
 @contextmanager
-def reactor_on(dsn: str, here: Path) -> Iterator[subprocess.Popen[str]]:
+def reactor_on(dsn: str, here: Path, **model: str) -> Iterator[subprocess.Popen[str]]:
+    """A reactor on the stand-in, or on the ``model`` of these variables."""
+    model = model or {"VOXYZ_LLM": "mock", "VOXYZ_MOCK_LATENCY_MS": LATENCY_MS}
     with subprocess.Popen(
         [*COMMAND, "run", "roundtable"],
         cwd=here,
-        env=environment(DATABASE_URL=dsn, OPS_PORT="0", VOXYZ_MOCK_LATENCY_MS=LATENCY_MS, VOXYZ_LLM="mock"),
+        env=environment(DATABASE_URL=dsn, OPS_PORT="0", **model),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -108,6 +112,40 @@ def test_a_conversation_outlives_two_reactors_killed_in_the_middle(
         whole(sql, id)
         assert sql.execute("select attempt, crashes from ops_roundtable_queue").fetchone() == (1, 2)
         assert owner(sql, id) in processes
+
+
+def test_of_a_conversation_killed_in_the_middle_only_the_call_in_flight_is_paid_twice(
+    database: str, sql: Sql, here: Path
+) -> None:
+    def line(asked: Asked) -> Say:
+        if asked.body.get("output_config", {}).get("format"):
+            return Say(body=message(asked))
+        number = len(api.asked)
+        return Say(body=message(asked, f"Number {number}: {'abcdefghij'[number % 10] * 9}."), after_s=0.12)
+
+    with messages_api_beside(line) as api:
+        model = {"ANTHROPIC_API_KEY": "sk-test", "ANTHROPIC_BASE_URL": api.url}
+        with reactor_on(database, here, **model) as process:
+            id = queue(sql, "deep_dive", "Why do people stay?", "sage", "xalt", "quill")
+            count = f"select least(count(*), 4) from ops_roundtable_turns where conversation_id = {id}"
+            until(sql, count, 4)
+            process.kill()
+            process.wait(timeout=10)
+        before = written(sql, id)
+        with reactor_on(database, here, **model):
+            whole(sql, id)
+        assert written(sql, id)[: len(before)] == before
+        asked = Counter(one.headers["idempotency-key"] for one in api.asked)
+    twice = [key for key, times in asked.items() if times > 1]
+    assert len(twice) <= 1, "at most the call that was in flight"
+    assert all(asked[key] == 2 for key in twice)
+    paid = sql.execute(
+        "select work, count(*) from ops_llm_calls group by work having count(*) > 1"
+    ).fetchall()
+    assert [work for work, _ in paid] in ([], twice), "and the books know it"
+    assert (
+        one(sql, "select count(*) from ops_llm_calls where outcome not in ('ok', 'reserved', 'lapsed')") == 0
+    )
 
 
 def test_a_paused_conversation_goes_back_as_if_never_taken_and_goes_on_when_resumed(
