@@ -136,13 +136,12 @@ def test_of_a_conversation_killed_in_the_middle_only_the_call_in_flight_is_paid_
             whole(sql, id)
         assert written(sql, id)[: len(before)] == before
         asked = Counter(one.headers["idempotency-key"] for one in api.asked)
-    twice = [key for key, times in asked.items() if times > 1]
-    assert len(twice) <= 1, "at most the call that was in flight"
+    twice = {key for key, times in asked.items() if times > 1}
+    booked = sql.execute("select work from ops_llm_calls group by work having count(*) > 1").fetchall()
+    # It may have been killed between the books and the wire.
+    assert twice <= {work for (work,) in booked}
+    assert len(booked) <= 1, "at most the call that was in flight"
     assert all(asked[key] == 2 for key in twice)
-    paid = sql.execute(
-        "select work, count(*) from ops_llm_calls group by work having count(*) > 1"
-    ).fetchall()
-    assert [work for work, _ in paid] in ([], twice), "and the books know it"
     assert (
         one(sql, "select count(*) from ops_llm_calls where outcome not in ('ok', 'reserved', 'lapsed')") == 0
     )
