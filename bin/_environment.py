@@ -20,7 +20,8 @@ LOG = os.path.join(VENV, "voxyz-setup.log")
 UNFINISHED = os.path.join(VENV, "voxyz-unfinished")
 LOCK = os.path.join(ROOT, ".venv.lock")
 WAIT_LIMIT_S = 900.0
-SOURCES = ("pyproject.toml", "uv.lock", "requirements.lock")
+LOCKS = {"runtime": "requirements.lock", "test": "requirements-test.lock"}
+SOURCES = ("pyproject.toml",) + tuple(sorted(LOCKS.values()))
 
 
 class SetupError(Exception):
@@ -257,10 +258,26 @@ def _was_moved():
 
 
 def _install(part, progress, lock):
+    """First what the lock names, each package by its hash; then the project, and what the lock does not know of yet."""
+    pip = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--progress-bar",
+        "off",
+    ]
+    failure = "the packages could not be installed"
+    locked = os.path.join(ROOT, LOCKS[part])
+    if os.path.exists(locked):
+        _run(pip + ["--require-hashes", "--requirement", locked], progress, lock, failure)
     extra = "[test]" if part == "test" else ""
-    command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
-               "--progress-bar", "off", "--editable", ROOT + extra]  # fmt: skip
-    _run(command, progress, lock, "the packages could not be installed")
+    isolated = (
+        ["--no-build-isolation"] if os.path.exists(locked) else []
+    )  # the lock names what builds it, too
+    _run(pip + isolated + ["--editable", ROOT + extra], progress, lock, failure)
 
 
 def _run(command, progress, lock, failure):

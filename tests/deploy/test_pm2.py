@@ -5,7 +5,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,6 @@ VERSION = "7.0.4"
 INSTALL_WITHIN_S = 240
 PM2_WITHIN_S = 120
 
-Pm2 = Callable[..., str]
-
 
 @pytest.fixture(scope="module")
 def pm2_program() -> Iterator[Path]:
@@ -42,28 +41,58 @@ def pm2_program() -> Iterator[Path]:
         yield directory / "node_modules" / ".bin" / "pm2"
 
 
+class Pm2:
+    """pm2 with a home of its own, called in ``directory``."""
+
+    def __init__(self, program: Path, directory: Path) -> None:
+        self.program, self.directory = program, directory
+
+    def __call__(self, *words: str, **variables: str) -> str:
+        done = subprocess.run(
+            [self.program, *words],
+            cwd=self.directory,
+            env=self._environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=PM2_WITHIN_S,
+        )
+        assert done.returncode == 0, (words, done.stdout[-2000:], done.stderr[-2000:])
+        return done.stdout
+
+    def logs_show(self, text: str) -> None:
+        """``pm2 logs`` has shown a line with ``text``; those of stderr it writes to its own stderr."""
+        command = [str(self.program), "logs", "--raw", "--lines", "50"]
+        with subprocess.Popen(
+            command,
+            cwd=self.directory,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            overdue = threading.Timer(PM2_WITHIN_S, process.kill)
+            overdue.start()
+            assert process.stdout is not None
+            try:
+                assert any(text in line for line in process.stdout), f"no line with {text}"
+            finally:
+                overdue.cancel()
+                process.kill()
+
+    def _environment(self, **variables: str) -> dict[str, str]:
+        return environment(PM2_HOME=str(self.directory / "pm2"), **variables)
+
+
 @pytest.fixture
 def pm2(pm2_program: Path, database: str) -> Iterator[Pm2]:
-    """pm2 with a home of its own and a working directory whose .env names ``database``; its daemon ends with the test."""
+    """Its daemon ends with the test; the .env of its directory names ``database``."""
     with scratch_directory(executable=True) as directory:
         (directory / ".env").write_text(f"DATABASE_URL={database}\nVOXYZ_LLM=mock\nOPS_PORT=0\n")
-
-        def call(*words: str, **variables: str) -> str:
-            done = subprocess.run(
-                [pm2_program, *words],
-                cwd=directory,
-                env=environment(PM2_HOME=str(directory / "pm2"), **variables),
-                capture_output=True,
-                text=True,
-                timeout=PM2_WITHIN_S,
-            )
-            assert done.returncode == 0, (words, done.stdout[-2000:], done.stderr[-2000:])
-            return done.stdout
-
+        one = Pm2(pm2_program, directory)
         try:
-            yield call
+            yield one
         finally:
-            call("kill")
+            one("kill")
 
 
 def apps(pm2: Pm2) -> dict[str, dict[str, Any]]:
@@ -85,7 +114,7 @@ def test_one_process_is_started_listed_restarted_saved_stopped_and_deleted(pm2: 
     assert "voxyz-reactor" in pm2("list")
     wait_until(lambda: ready_workers(sql) == 1)
     finish_a_step(sql)
-    wait_until(lambda: "row_succeeded" in pm2("logs", "--nostream", "--lines", "50", "--raw", "--err"))
+    pm2.logs_show("row_succeeded")
 
     before = apps(pm2)["voxyz-reactor"]["pid"]
     os.kill(before, signal.SIGKILL)
@@ -97,7 +126,7 @@ def test_one_process_is_started_listed_restarted_saved_stopped_and_deleted(pm2: 
     finish_a_step(sql)
 
     pm2("save")
-    assert json.loads((Path(apps(pm2)["voxyz-reactor"]["pm2_env"]["PM2_HOME"]) / "dump.pm2").read_text())
+    assert json.loads((pm2.directory / "pm2" / "dump.pm2").read_text())[0]["name"] == "voxyz-reactor"
     pm2("stop", "voxyz-reactor")
     assert apps(pm2)["voxyz-reactor"]["pm2_env"]["status"] == "stopped"
     assert scalar(sql, "select count(*) from ops_workers where state = 'stopped'") == 2, "it left in order"
@@ -139,6 +168,6 @@ def test_the_alternative_is_a_process_for_each_kind_of_worker(pm2: Pm2, sql: Ses
 def test_a_wrong_setting_is_not_tried_again(pm2: Pm2) -> None:
     pm2("start", str(ECOSYSTEM), POOL_MAX="none")
     wait_until(lambda: apps(pm2)["voxyz-reactor"]["pm2_env"].get("exit_code") == 2)
-    assert "POOL_MAX must be" in pm2("logs", "--nostream", "--lines", "20", "--raw", "--err")
+    pm2.logs_show("POOL_MAX must be")
     app = apps(pm2)["voxyz-reactor"]
     assert (app["pid"], app["pm2_env"]["restart_time"]) == (0, 0)
