@@ -23,7 +23,7 @@ Sql = psycopg.Connection[tuple[Any, ...]]
 
 TABLES = (
     "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
-    " and relname like 'ops\\_%' and relname not in ('ops_migrations', 'ops_generation') order by relname"
+    " and relname like 'ops\\_%' and relname not in ('ops_migrations', 'ops_generation', 'ops_guarded') order by relname"
 )
 
 
