@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import trio
 from reactor.cli import logs
 from reactor.cli.asking import Asking, asking
 from reactor.cli.runtime import Database, database, run
+from reactor.cli.signals import StopSignals
 from reactor.cli.terminal import LogWatcher, TerminalWatcher
 from reactor.engine.connections import Sessions, work_pool
 from reactor.engine.digest import Digest
@@ -53,6 +53,7 @@ GIVE_WORK = """  give it work from another terminal:
     voxyz-reactor enqueue step analyze '{"topic": "weekend engagement"}' --wait
     voxyz-reactor psql -c "insert into ops_mission_steps (kind, payload) values ('noop', '{}')"
   and look with voxyz-reactor status; Ctrl-C ends it."""
+LEAVE_WITHIN_S = 25.0  # after the grace period: for what must be cancelled, written, and said
 PARTS = ("mission", "roundtable", "initiative", "schedule", "heartbeat", "web")
 
 
@@ -93,17 +94,34 @@ async def _run(settings: Settings, parts: Sequence[str]) -> int:
     health, calls = Health(budget=llm_ledger.remaining), CountedMeter()
     metrics = Metrics(lambda: health.reactor, calls=calls, budget=llm_ledger.remaining)
     manager = ServiceManager.of(os.environ)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(manager.run)
-        # First of all: a port that is taken must not leave a database half set up.
-        desk = Desk(settings, health)
-        routes = [*login_routes(desk.rules), *api_routes(desk), *page_routes(desk)] if "web" in parts else []
-        web = partial(run_web, settings, health, metrics, rules=desk.rules, routes=routes)
-        url = await nursery.start(web)
-        nursery.start_soon(desk.run)
-        await _serve(settings, parts, health, manager, calls, f"{url}/ops" if routes else url)
-        nursery.cancel_scope.cancel()
+    signals = StopSignals(settings.grace_s + LEAVE_WITHIN_S)
+    with signals.listening():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(manager.run)
+            # First of all: a port that is taken must not leave a database half set up.
+            desk = Desk(settings, health)
+            routes = (
+                [*login_routes(desk.rules), *api_routes(desk), *page_routes(desk)] if "web" in parts else []
+            )
+            web = partial(run_web, settings, health, metrics, rules=desk.rules, routes=routes)
+            url = await nursery.start(web)
+            nursery.start_soon(desk.run)
+            page = f"{url}/ops" if routes else url
+            start = trio.CancelScope()
+            nursery.start_soon(_give_up_starting, signals, health, start)
+            with start:
+                await _serve(settings, parts, health, manager, calls, page, signals)
+            nursery.cancel_scope.cancel()
+    if start.cancelled_caught:
+        log.info("stopped", finished=0, given_back=0, hint="before it was ready")
     return 0
+
+
+async def _give_up_starting(signals: StopSignals, health: Health, start: trio.CancelScope) -> None:
+    """Told to stop before anything is ready: the start is dropped where it is."""
+    await signals.told.wait()
+    if health.reactor is None:
+        start.cancel()
 
 
 async def _serve(
@@ -113,6 +131,7 @@ async def _serve(
     manager: ServiceManager,
     calls: CountedMeter,
     url: str,
+    signals: StopSignals,
 ) -> None:
     """From an answering port to a stopped reactor."""
     for whom in (health, manager):
@@ -130,8 +149,12 @@ async def _serve(
                     await fleet.say_page(conn, reactor.identity.id, url)
             health.ready(reactor)
             manager.ready(reactor.status)
-            stopped = await _until_told_to_stop(reactor, settings, place, health, manager, url)
-            _tell_stopped(stopped)
+            signals.running = reactor.names_of_running
+            _tell_ready(reactor, settings, place, url)
+            await _told_or_outdated(signals, reactor)
+            health.stopping()
+            manager.stopping(lambda: f"stopping: {reactor.running()} running")
+            stopped = await _stop(reactor, settings, signals)
             if stopped.stuck:
                 await _leave_at_once(place)
             if reactor.terms.reason is not None:
@@ -265,29 +288,24 @@ async def _register_kinds(pool: Pool, registry: KindRegistry) -> None:
         await kinds_store.register(conn, rows)
 
 
-async def _until_told_to_stop(
-    reactor: Reactor, settings: Settings, place: Database, health: Health, manager: ServiceManager, url: str
-) -> Stopped:
-    """Ready, then at work until a signal; a second one ends the grace period."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        _tell_ready(reactor, settings, place, url)
-        await _signal_or_outdated(signals, reactor)
-        health.stopping()
-        manager.stopping(lambda: f"stopping: {reactor.running()} running")
-        _tell_stopping(reactor, settings)
-        async with trio.open_nursery() as nursery:
+async def _stop(reactor: Reactor, settings: Settings, signals: StopSignals) -> Stopped:
+    """Stop in order; a signal that comes meanwhile ends the grace period and every other patience."""
+    meanwhile = signals.again if signals.told.is_set() else signals.told
+    _tell_stopping(reactor, settings)
+    async with trio.open_nursery() as nursery:
 
-            async def hurry() -> None:
-                async for _ in signals:
-                    reactor.hurry()
+        async def hurry() -> None:
+            await meanwhile.wait()
+            reactor.hurry()
 
-            nursery.start_soon(hurry)
-            stopped = await reactor.stop(settings.grace_s)
-            nursery.cancel_scope.cancel()
+        nursery.start_soon(hurry)
+        stopped = await reactor.stop(settings.grace_s)
+        nursery.cancel_scope.cancel()
+    _tell_stopped(stopped)
     return stopped
 
 
-async def _signal_or_outdated(signals: AsyncIterator[int], reactor: Reactor) -> None:
+async def _told_or_outdated(signals: StopSignals, reactor: Reactor) -> None:
     """Return at a signal, or when the database asks for a newer generation of the program."""
     async with trio.open_nursery() as nursery:
 
@@ -296,7 +314,7 @@ async def _signal_or_outdated(signals: AsyncIterator[int], reactor: Reactor) -> 
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(outdated)
-        await anext(signals)
+        await signals.told.wait()
         nursery.cancel_scope.cancel()
 
 
@@ -319,6 +337,10 @@ def _tell_stopping(reactor: Reactor, settings: Settings) -> None:
 
 def _tell_stopped(stopped: Stopped) -> None:
     log.info("stopped", finished=stopped.finished, given_back=stopped.given_back)
+    if stopped.unwritten:
+        log.error(
+            "outcomes_unwritten", rows=stopped.unwritten, hint="the database is away: their rows run again"
+        )
     for name in stopped.stuck:
         log.error("handler_ignores_cancellation", handler=name)
 

@@ -50,17 +50,24 @@ log = structlog.get_logger()
 
 FLUSH_WITHIN_S = 10.0
 FAREWELL_WITHIN_S = 3.0
+SAY_WITHIN_S = 2.0
+CLAIMS_WITHIN_S = 2.0
+HURRIED_S = 1.0  # instead of any of these, after a second signal
 CANCEL_WITHIN_S = 5.0
 CUT_OFF = "cut off from the database"
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What stopping came to: handlers that finished in the grace period, rows given back, handlers that would not end."""
+    """What stopping came to: handlers that finished in the grace period, rows given back, handlers that would not end.
+
+    ``unwritten``: outcomes that a database that is away did not take.
+    """
 
     finished: int
     given_back: int
     stuck: tuple[str, ...]
+    unwritten: int
 
 
 class Reactor:
@@ -132,6 +139,8 @@ class Reactor:
         self._claiming = trio.CancelScope()
         self._grace = trio.CancelScope()
         self._stopped_claiming = trio.Event()
+        self._patience: list[trio.CancelScope] = []
+        self._hurried = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Work for ever; started when the first look for work is about to happen.
@@ -164,17 +173,22 @@ class Reactor:
         raise AssertionError("roles never return")
 
     def hurry(self) -> None:
-        """The grace period of `stop` is over now."""
+        """Every patience of `stop` is over now, but for the moment it takes to write what is done."""
+        self._hurried = True
         self._grace.cancel()
+        for scope in self._patience:
+            scope.deadline = min(scope.deadline, trio.current_time() + HURRIED_S)
 
     async def stop(self, grace_s: float) -> Stopped:
         """Nothing is claimed any more, running handlers had ``grace_s`` seconds, all outcomes are written.
 
+        With the database away it ends all the same, at most `FLUSH_WITHIN_S` and some seconds later.
+
         Returns: what became of the work in hand.
         """
-        await self._set_state("stopping")
         self._claiming.cancel()
-        await self._stopped_claiming.wait()
+        await self._set_state("stopping")
+        await self._end_claims()
         given_back = sum(line.executor.give_back_shelf() for line in self.lines.values())
         before = self.running()
         self._grace.deadline = trio.current_time() + grace_s
@@ -183,18 +197,40 @@ class Reactor:
         left = self.running()
         for line in self.lines.values():
             line.executor.give_back_running(STOPPED)
-        with trio.move_on_after(CANCEL_WITHIN_S):
+        with self._at_most(CANCEL_WITHIN_S):
             await self._all_idle()
-        stuck = tuple(
-            f"{queue.what} {one.row.id} ({one.row.kind})"
-            for queue, line in self.lines.items()
-            for one in line.executor.running.values()
-        )
-        with trio.move_on_after(FLUSH_WITHIN_S):
+        stuck = self.names_of_running()
+        with self._at_most(FLUSH_WITHIN_S):
             for completer in self.completers.values():
                 await completer.flush()
+        unwritten = sum(completer.unwritten for completer in self.completers.values())
         await self._farewell()
-        return Stopped(finished=before - left, given_back=given_back + left, stuck=stuck)
+        return Stopped(before - left, given_back + left, stuck, unwritten)
+
+    async def _end_claims(self) -> None:
+        """No claim is under way; one that waits for a database that is away, or for an answer, is dropped."""
+        with self._at_most(CLAIMS_WITHIN_S):
+            await self._stopped_claiming.wait()
+        if not self._stopped_claiming.is_set():
+            self.pool.refuse_waiting()
+            await self.pool.drop_unanswered(CLAIMS_WITHIN_S)
+            with self._at_most(CLAIMS_WITHIN_S):
+                await self._stopped_claiming.wait()
+
+    def names_of_running(self) -> tuple[str, ...]:
+        """The rows whose handlers are running now, as people call them."""
+        return tuple(
+            f"{queue.what} {one.row.id} ({one.row.kind})"
+            for queue, line in self.lines.items()
+            for one in list(line.executor.running.values())
+        )
+
+    def _at_most(self, seconds: float) -> trio.CancelScope:
+        """A scope that ends after ``seconds``, or soon when somebody is in a hurry."""
+        limit_s = min(seconds, HURRIED_S) if self._hurried else seconds
+        scope = trio.CancelScope(deadline=trio.current_time() + limit_s)
+        self._patience.append(scope)
+        return scope
 
     def running(self) -> int:
         """How many handlers are running now."""
@@ -227,14 +263,14 @@ class Reactor:
 
     async def _farewell(self) -> None:
         """What a broken claim may have left running under our name goes back, and our row says that we left."""
-        with suppress(DatabaseError), trio.move_on_after(FAREWELL_WITHIN_S):
+        with suppress(DatabaseError), self._at_most(FAREWELL_WITHIN_S):
             async with self.pool.connection() as conn:
                 for queue in self.lines:
                     await queues.release(conn, queue, self.identity.id)
             await self._set_state("stopped")
 
     async def _set_state(self, state: str) -> None:
-        with suppress(DatabaseError), trio.move_on_after(FAREWELL_WITHIN_S):
+        with suppress(DatabaseError), self._at_most(SAY_WITHIN_S):
             async with self.pool.connection() as conn:
                 await workers.set_state(conn, self.identity.id, state)
 

@@ -106,10 +106,14 @@ class Pool:
     async def aclose(self) -> None:
         """Close idle connections now, lent ones when they come back; borrowers still waiting get an error."""
         self._closed = True
-        for scope in self._waiting:
-            scope.cancel()
+        self.refuse_waiting()
         while self._stack:
             await self._drop(self._stack.pop().connection)
+
+    def refuse_waiting(self) -> None:
+        """Whoever waits for a connection now gets DatabaseUnavailable at once."""
+        for scope in self._waiting:
+            scope.cancel()
 
     async def sever(self) -> None:
         """Every connection is closed, lent ones too: their borrowers get ConnectionLost. The next are opened anew."""

@@ -81,10 +81,16 @@ class Daemon:
 
 
 @contextmanager
-def daemon(*parts: str, **variables: str) -> Iterator[Daemon]:
-    """A reactor with these ``parts`` and settings, not necessarily ready yet; killed at the end if it still runs."""
+def daemon(*parts: str, kinds: str = "", **variables: str) -> Iterator[Daemon]:
+    """A reactor with these ``parts`` and settings, not necessarily ready yet; killed at the end if it still runs.
+
+    ``kinds`` is the source of a module with kinds of its own.
+    """
     with tempfile.TemporaryDirectory(prefix="voxyz-daemon-") as scratch:
         folder = Path(scratch)
+        if kinds:
+            (folder / "kinds_of_its_own.py").write_text(kinds)
+            variables["VOXYZ_KINDS"] = "kinds_of_its_own"
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
         settings = {"OPS_PORT": "0", "VOXYZ_LOG": "json", "VOXYZ_LLM": "mock", "TZ": "UTC", **variables}
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
