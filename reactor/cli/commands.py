@@ -51,6 +51,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "open": Entry("opening", "open_command", "the page, in a browser"),
         "events": Entry("look", "events", "what happened, and with --follow what happens"),
         "show": Entry("look", "show", "one thing whole"),
+        "why": Entry("why", "why", "why a thing is where it is, in one sentence"),
         "costs": Entry("costs", "costs", "what the language model cost, and will"),
         "proposals": Entry("proposals", "proposals", "what waits for a yes, and what was decided"),
         "missions": Entry("proposals", "missions", "the missions under way"),

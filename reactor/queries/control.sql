@@ -8,11 +8,13 @@ select ops_cancel(%(what)s, %(id)s);
 
 -- name: pause
 -- The queue (or all) takes no row.
-select ops_pause(%(queue)s, %(reason)s);
+select ops_pause(%(queue)s, %(reason)s)
+from set_config('ops.by', coalesce(%(by)s::text, ''), true) as said;
 
 -- name: resume
 -- The queue (or all) takes rows.
-select ops_resume(%(queue)s);
+select ops_resume(%(queue)s)
+from set_config('ops.by', coalesce(%(by)s::text, ''), true) as said;
 
 -- name: in_hand
 -- Every row of the paused queues that runs now: queue, id, what it is, and since how many seconds.

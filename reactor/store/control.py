@@ -47,14 +47,14 @@ async def cancel(conn: Connection, what: Thing, id: int) -> bool:
     return bool(await conn.fetch_value(_SQL["cancel"], {"what": what, "id": id}))
 
 
-async def pause(conn: Connection, queue: str, reason: str | None) -> None:
-    """The queue, or all with ``all``, takes no row until resumed."""
-    await conn.run(_SQL["pause"], {"queue": queue, "reason": reason})
+async def pause(conn: Connection, queue: str, reason: str | None, by: str | None = None) -> None:
+    """The queue, or all with ``all``, takes no row until resumed. ``by``: who wants it, None: the role of the session."""
+    await conn.run(_SQL["pause"], {"queue": queue, "reason": reason, "by": by})
 
 
-async def resume(conn: Connection, queue: str) -> None:
-    """The queue, or all with ``all``, takes rows."""
-    await conn.run(_SQL["resume"], {"queue": queue})
+async def resume(conn: Connection, queue: str, by: str | None = None) -> None:
+    """The queue, or all with ``all``, takes rows; ``by`` as for `pause`."""
+    await conn.run(_SQL["resume"], {"queue": queue, "by": by})
 
 
 async def in_hand(conn: Connection, queue: str) -> list[InHand]:

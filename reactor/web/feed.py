@@ -39,6 +39,7 @@ SAY_VIEWERS_EVERY_S: Final = 5.0
 HORIZON_OLD_S: Final = 10.0
 BATCH: Final = 500
 BACKLOG: Final = 64  # pieces before one viewer
+BACKLOG_BYTES: Final = 4 * 1024 * 1024  # all pieces are shared, so this is about what a slow viewer costs
 RETRY_CAP_S: Final = 5.0
 MOST_VIEWERS: Final = 250
 
@@ -51,18 +52,20 @@ class Viewer:
         self.too_slow = False
         self._cut_off = cut_off
         self._pieces: deque[bytes] = deque()
+        self._bytes = 0
         self._news = trio.Event()
 
     def put(self, piece: bytes) -> None:
         """One more piece; a viewer with too many before him is cut off."""
         if self.too_slow:
             return
-        if len(self._pieces) >= BACKLOG:
+        if self._pieces and (len(self._pieces) >= BACKLOG or self._bytes + len(piece) > BACKLOG_BYTES):
             self.too_slow = True
             self._pieces.clear()
             self._cut_off()
             return
         self._pieces.append(piece)
+        self._bytes += len(piece)
         self._news.set()
 
     async def take(self, within_s: float) -> bytes | None:
@@ -71,7 +74,11 @@ class Viewer:
             self._news = trio.Event()
             with trio.move_on_after(within_s):
                 await self._news.wait()
-        return self._pieces.popleft() if self._pieces else None
+        if not self._pieces:
+            return None
+        piece = self._pieces.popleft()
+        self._bytes -= len(piece)
+        return piece
 
 
 class Feed:
@@ -134,10 +141,10 @@ class Feed:
             try:
                 await self._watch()
                 failures = 0
-            except DatabaseError as error:
-                log.debug("stream_interrupted", reason=str(error))
-                await trio.sleep(delay(failures, base_s=0.1, cap_s=RETRY_CAP_S, chance=self._chance()))
+            except* DatabaseError as errors:  # of whichever of the two tasks met it first
+                log.debug("stream_interrupted", reason=str(errors.exceptions[0]))
                 failures += 1
+                await trio.sleep(delay(failures, base_s=0.1, cap_s=RETRY_CAP_S, chance=self._chance()))
 
     async def _watch(self) -> None:
         """Until nobody has watched for a while. Raises DatabaseError."""

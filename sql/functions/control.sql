@@ -21,6 +21,18 @@ $$;
 
 comment on function ops_named_queues(text) is 'The queues that a name stands for; raises OP002.';
 
+create or replace function ops_by()
+returns text
+language sql
+stable
+set search_path = public, pg_temp
+as $$
+  select coalesce(left(nullif(trim(current_setting('ops.by', true)), ''), 200), session_user::text);
+$$;
+
+comment on function ops_by() is
+  'Who does this: whom `set local ops.by` names, as programs do that serve several people, else the role of the session.';
+
 create or replace function ops_pause(queue text default 'all', reason text default null)
 returns void
 language plpgsql
@@ -28,8 +40,8 @@ set search_path = public, pg_temp
 as $$
 begin
   with flagged as (
-    insert into ops_pauses (queue, reason)
-    select named, left(ops_pause.reason, 500)
+    insert into ops_pauses (queue, reason, paused_by)
+    select named, left(ops_pause.reason, 500), ops_by()
     from unnest(ops_named_queues(ops_pause.queue)) as named
     order by named
     on conflict on constraint ops_pauses_pkey do nothing
@@ -41,7 +53,7 @@ begin
     flagged.queue,
     left(ops_pause.reason, 500),
     array['control'],
-    jsonb_build_object('queue', flagged.queue, 'by', session_user)
+    jsonb_build_object('queue', flagged.queue, 'by', ops_by())
   from flagged;
   perform pg_notify('ops_control', 'pause');
 end
@@ -66,7 +78,7 @@ begin
     'queue_resumed',
     lifted.queue,
     array['control'],
-    jsonb_build_object('queue', lifted.queue, 'by', session_user)
+    jsonb_build_object('queue', lifted.queue, 'by', ops_by())
   from lifted;
   perform pg_notify('ops_control', 'pause');
   perform ops_ring_all();

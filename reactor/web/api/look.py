@@ -183,8 +183,6 @@ async def get_event(conn: Connection, asking: Asking) -> Event:
 async def why(conn: Connection, asking: Asking) -> Why:
     if asking.path["what"] not in ("step", "mission", "roundtable", "initiative", "proposal"):
         raise Refused(404, "why is told of step, mission, roundtable, initiative, proposal")
-    if not isinstance(asking.path["id"], int):
-        raise Refused(404, "an id is a number")
     return await why_store.why(conn, asking.path["what"], asking.id)
 
 

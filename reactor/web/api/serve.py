@@ -97,15 +97,14 @@ def _told(operation: Operation, value: object) -> Response:
 
 
 def _path_of(request: Request) -> dict[str, Any]:
-    found = dict(request.path_params)
-    if "id" in found and isinstance(found["id"], str) and found["id"].isdecimal():
-        found["id"] = int(found["id"])
-    id = found.get("id")
-    if isinstance(id, int) and not 1 <= id <= LARGEST_ID:
-        raise Refused(404, f"there is nothing at {request.url.path[:200]}")
-    if any("\x00" in value for value in found.values() if isinstance(value, str)):
+    """The parts of the path, the id as a number. Raises Refused: no thing is called so."""
+    found: dict[str, Any] = dict(request.path_params)
+    id = found.get("id", "1")
+    if not (id.isascii() and id.isdecimal() and len(id) <= 19 and 1 <= int(id) <= LARGEST_ID):
+        raise Refused(404, f"there is nothing at {request.url.path[:200]}: an id is a whole number")
+    if any("\x00" in value for value in found.values()):
         raise Refused(404, "there is nothing with a null character in its name")
-    return found
+    return {**found, "id": int(id)}
 
 
 def _query_of(operation: Operation, request: Request) -> Any:

@@ -15,6 +15,7 @@ from reactor.store.control import Policy
 from reactor.store.lists import Firing, PolicyVersion, Rule
 from reactor.store.overview import Pause
 from reactor.web.api.operation import (
+    BY,
     Asked,
     Asking,
     Changed,
@@ -27,6 +28,7 @@ from reactor.web.api.operation import (
     Topic,
 )
 from reactor.web.api.paging import page_by_id, page_of_all
+from reactor.web.api.work import Who
 from reactor.web.frames import as_json
 from reactor.web.problems import Refused
 
@@ -35,16 +37,18 @@ QueueName = Literal["mission", "roundtable", "initiative", "all"]
 
 
 class PauseIn(Asked):
-    """What to stop, and why."""
+    """What to stop, why, and who wants it."""
 
     queue: QueueName = "all"
+    by: Who = BY
     reason: Annotated[Text, StringConstraints(max_length=500)] | None = None
 
 
 class ResumeIn(Asked):
-    """What goes on."""
+    """What goes on, and who wants it."""
 
     queue: QueueName = "all"
+    by: Who = BY
 
 
 class ControlOut(NamedTuple):
@@ -100,13 +104,13 @@ async def paused(conn: Connection, asking: Asking) -> ControlOut:
     "/control/pause", "Stop taking work, on every reactor", ControlOut, body=PauseIn, body_needed=False
 )
 async def pause(conn: Connection, asking: Asking) -> ControlOut:
-    await control.pause(conn, asking.body.queue, asking.body.reason)
+    await control.pause(conn, asking.body.queue, asking.body.reason, asking.body.by)
     return await paused(conn, asking)
 
 
 @TOPIC.post("/control/resume", "Take work again", ControlOut, body=ResumeIn, body_needed=False)
 async def resume(conn: Connection, asking: Asking) -> ControlOut:
-    await control.resume(conn, asking.body.queue)
+    await control.resume(conn, asking.body.queue, asking.body.by)
     return await paused(conn, asking)
 
 
