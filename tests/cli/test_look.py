@@ -210,3 +210,15 @@ def on_a_terminal(here: Path, database: str, words: list[str], answers: list[str
         process.kill()
         process.wait()
     return shown
+
+
+def test_why_says_in_a_sentence_what_a_thing_waits_for_and_json_gives_the_facts(
+    voxyz: Voxyz, sql: Sql
+) -> None:
+    sql.execute("insert into ops_mission_steps (kind, payload) values ('webhook', '{}')")
+    out = voxyz("why", "step", "1").out.splitlines()
+    assert out[0].startswith("step 1: it waits for a person's approval since ")
+    assert any(line.startswith("policy version") for line in out[1:])
+    told = voxyz("why", "step", "1", "--json").json
+    assert (told["code"], told["facts"]["kind"]) == ("held", "webhook")
+    assert "there is no step 7" in voxyz("why", "step", "7").complained(1)

@@ -1,7 +1,7 @@
 """The whole web part on a reactor of the test's own, as `run` puts it together."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ class House:
 
     async def get(self, path: str, **headers: str) -> Answer:
         """GET below /api/ops."""
-        return await ask(self.url, API + path, **headers)
+        return await ask(self.url, API + path, **dict[str, Any](headers))
 
     async def post(self, path: str, body: object = None, **headers: str) -> Answer:
         """POST below /api/ops."""
@@ -45,7 +45,7 @@ class House:
     async def send(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """A change below /api/ops; a body that is no bytes goes as JSON."""
         raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        given: Mapping[str, str] = {"Content-Type": "application/json", **headers}
+        given: dict[str, Any] = {"Content-Type": "application/json", **headers}
         return await ask(self.url, API + path, method=method, body=raw, **given)
 
     async def made(self, path: str, body: object) -> int:

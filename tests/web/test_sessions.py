@@ -1,5 +1,6 @@
 """Signing in with a browser: the cookie, the word against forged forms, the link that works once."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -9,7 +10,7 @@ from reactor.web.sessions import LASTS_S, TICKET_LASTS_S, Grant, Sessions
 from tests.web.client import Answer, ask
 from tests.web.house import API, House, house
 
-TOKENS = {"api_token": "all-of-it", "read_token": "only-looking"}
+TOKENS: dict[str, Any] = {"api_token": "all-of-it", "read_token": "only-looking"}
 FORM = "application/x-www-form-urlencoded"
 
 

@@ -125,7 +125,7 @@ async def test_who_comes_back_gets_all_that_happened_meanwhile_once_and_in_order
             tell(sql, f"meanwhile {number}")
         async with watching(it, Last_Event_ID=place) as watcher:
             tell(sql, "after")
-            seen = []
+            seen: list[str] = []
             while not seen or seen[-1] != "after":
                 message = await watcher.hear()
                 seen.append(message.data["title"])
