@@ -19,7 +19,19 @@ from bench.table import print_run
 from reactor.errors import ReactorError
 from reactor.pg.embedded.binaries import Binaries, binaries_at, wheel_binaries
 
-BENCHES = ("wake", "drain", "writers", "idle", "history", "scale", "rescue", "concurrency", "pause", "start")
+BENCHES = (
+    "wake",
+    "drain",
+    "writers",
+    "idle",
+    "history",
+    "scale",
+    "rescue",
+    "concurrency",
+    "pause",
+    "start",
+    "tables",
+)
 PLACES = {"disk": "on disk", "memory": "in memory"}
 MEMORY = "/dev/shm"
 WIDTH = 150  # characters, where nobody says how wide it is
