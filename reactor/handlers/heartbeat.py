@@ -61,6 +61,7 @@ async def prune(pool: Pool) -> Result:
         deleted[what] = await _prune(pool, what)
     async with pool.connection() as conn:
         deleted["small"] = await store.prune_rest(conn, "small", PRUNE_BATCH)
+        deleted["leftovers"] = await store.prune_rest(conn, "leftovers", PRUNE_BATCH)
         deleted["ledger"] = await store.prune_rest(conn, "ledger", PRUNE_BATCH)
     return _said(**deleted)
 

@@ -157,7 +157,8 @@ async def migrate(
         new = bool(done)
         done += [m.name for m in last if (new or m in wanted) and await _apply(conn, m, again=new)]
         await generations.ask_for(conn, asking.generation, asking.reason)
-        await conn.run("select public.ops_settle_events()")
+        if await conn.fetch_value("select to_regprocedure('public.ops_settle_events()')") is not None:
+            await conn.run("select public.ops_settle_events()")
         if done or not await drift.is_recorded(conn):
             async with _turn(conn):
                 await drift.record(conn, before)

@@ -82,6 +82,10 @@ select pruned.deleted, pruned.walked_to from ops_prune_reactions(%(after)s, %(ba
 -- Rows deleted, at most %(batch)s of each of the small tables.
 select ops_prune_small(%(batch)s);
 
+-- name: prune_leftovers
+-- Rows deleted, at most %(batch)s of each table.
+select ops_prune_leftovers(%(batch)s);
+
 -- name: prune_ledger
 -- Rows deleted, at most %(batch)s.
 select ops_prune_ledger(%(batch)s);

@@ -78,5 +78,5 @@ async def prune(conn: Connection, what: str, after: int, batch: int) -> tuple[in
 
 
 async def prune_rest(conn: Connection, what: str, batch: int) -> int:
-    """At most ``batch`` old rows of each of the ``small`` tables, or of the ``ledger``, went; returns how many."""
+    """At most ``batch`` old rows of each ``small`` table, the ``leftovers`` or the ``ledger`` went; returns how many."""
     return int(await conn.fetch_value(_SQL[f"prune_{what}"], {"batch": batch}))

@@ -42,6 +42,7 @@ def limit(sql: Sql, **queues: int | None) -> None:
     sql.execute("select ops_set_policy('queue_limits', %s)", (psycopg.types.json.Jsonb(queues),))
 
 
+@pytest.mark.chaos
 def test_four_reactors_run_exactly_as_many_rows_as_the_limit_allows(
     here: Path, database: str, sql: Sql
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_reactor_that_cannot_live_with_the_new_schema_drains_and_leaves_before
                 assert "install the newer voxyz-reactor" in again.last_words(1)
 
 
+@pytest.mark.chaos
 def test_versions_that_can_live_together_do_and_the_older_one_may_start_again(
     here: Path, database: str, sql: Sql
 ) -> None:

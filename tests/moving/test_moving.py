@@ -115,6 +115,7 @@ def test_a_copy_that_breaks_off_leaves_the_target_as_it_was(sql: Sql, database: 
     assert sum(moving.copy(database, target, say=lambda line: None).values()) > 300
 
 
+@pytest.mark.chaos
 def test_copy_is_refused_while_reactors_run(
     voxyz: Voxyz, reactor: subprocess.Popen[str], sql: Sql, target: str
 ) -> None:

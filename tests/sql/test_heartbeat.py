@@ -362,6 +362,76 @@ def test_the_small_tables_are_kept_small(sql: Session) -> None:
     assert value(sql, "select ops_prune_small(500)") == 0
 
 
+def test_what_belonged_to_something_that_is_gone_goes_too(sql: Session) -> None:
+    mission = value(sql, "insert into ops_missions (title) values ('kept') returning id")
+    for days in (40, 20):
+        for context, gone in (
+            ("mission", mission),
+            ("mission", 10**6 + days),
+            ("initiative", 10**6 + days),
+            ("roundtable", days),
+        ):
+            sql.execute(
+                "insert into ops_memory_influences"
+                " (agent_id, context_type, context_id, rolled, probability, influenced, created_at)"
+                " values ('sage', %s, %s, .5, .3, false, ops_now() - %s * interval '1 day') on conflict do nothing",
+                (context, gone, days),
+            )
+        sql.execute(
+            "insert into ops_notices (topic, title, created_at) values ('x', 'x', ops_now() - %s * interval '1 day')",
+            (days,),
+        )
+        sql.execute(
+            "insert into ops_idempotent_requests (key, request, created_at)"
+            " values (%s::text, repeat('a', 64), ops_now() - %s * interval '7 hours')",
+            (days, days),
+        )
+        sql.execute(
+            "insert into ops_digests (day, facts, created_at)"
+            " select at::date, '{}', at from (values (ops_now() - %s * interval '15 days')) as aged (at)",
+            (days,),
+        )
+        sql.execute(
+            "insert into ops_llm_spending (scope, since) values ('day', (ops_now() - %s * interval '15 days')::date)",
+            (days,),
+        )
+    for spent in (mission, 10**6):
+        sql.execute(
+            "insert into ops_llm_spending (scope, name, since) values ('mission', %s::text, '2000-01-01')",
+            (spent,),
+        )
+    # Two rolls, a notice, a request, a digest, a day's budget and a mission's.
+    assert value(sql, "select ops_prune_leftovers(500)") == 7
+    assert value(sql, "select ops_prune_leftovers(500)") == 0
+    assert value(sql, "select count(*) from ops_memory_influences") == 5
+
+
+# Every table, and what keeps it from growing for ever. A new table gets its line here.
+KEPT = {
+    "goes by retention": "ops_mission_steps ops_missions ops_roundtable_queue ops_initiative_queue ops_agent_events"
+    " ops_mission_proposals ops_trigger_firings ops_agent_reactions ops_llm_calls ops_action_runs ops_slot_occurrences"
+    " ops_workers ops_trigger_inbox ops_memory_influences ops_notices ops_idempotent_requests ops_llm_spending ops_digests",
+    "goes with what it belongs to": "ops_roundtable_turns ops_roundtable_distillates ops_outcomes ops_queue_slots",
+    "stays for good": "ops_agent_memory ops_memory_confirmations ops_relationship_sources ops_policy_history",
+    "has a row for each of something few": "ops_agents ops_agent_relationships ops_agent_schedules ops_memory_keepers"
+    " ops_circuit_breaker ops_conversation_formats ops_conversation_slots ops_firsts ops_generation ops_guarded"
+    " ops_heartbeat_parts ops_llm_keys ops_migrations ops_notice_clocks ops_pauses ops_policy ops_proposal_door"
+    " ops_schema_objects ops_step_kinds ops_trigger_rules ops_trigger_watches ops_webhook_key",
+}
+
+
+def test_of_every_table_it_is_known_what_keeps_it_small(sql: Session) -> None:
+    known = [table for tables in KEPT.values() for table in tables.split()]
+    there = [
+        row[0]
+        for row in sql.execute(
+            "select relname from pg_class where relkind in ('r', 'p') and relname like 'ops\\_%'"
+            " and relnamespace = 'public'::regnamespace"
+        )
+    ]
+    assert sorted(known) == sorted(there)
+
+
 def test_the_ledger_is_kept_for_400_days(sql: Session) -> None:
     for days in (401, 399):
         sql.execute(

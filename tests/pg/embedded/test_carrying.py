@@ -69,6 +69,7 @@ async def test_data_of_postgresql_16_are_carried_over_and_the_old_ones_kept(home
     assert len(said) == 2
 
 
+@pytest.mark.chaos
 async def test_a_voxyz_of_another_server_works_after_it(home: Path, old: Path) -> None:
     binaries = reachable(wheel_binaries(16), server_account(), STATE_ROOT)
     settings = {name: value for name, value in server.SETTINGS.items() if name != "io_method"}
@@ -106,6 +107,7 @@ async def test_a_carrying_that_failed_leaves_the_old_data_in_their_place(
     assert await running.leave()
 
 
+@pytest.mark.chaos
 async def test_servers_that_a_killed_attempt_left_running_are_no_hindrance(home: Path, old: Path) -> None:
     binaries = reachable(wheel_binaries(16), server_account(), STATE_ROOT)
     settings = {name: value for name, value in server.SETTINGS.items() if name != "io_method"}
