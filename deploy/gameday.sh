@@ -33,7 +33,7 @@ end_all() {
     for pid in "${reactors[@]}"; do kill -TERM "$pid" 2> /dev/null; done
     for pid in "${reactors[@]}"; do wait "$pid" 2> /dev/null; done
     for data in "${servers[@]}"; do as_server "$bindir/pg_ctl" -D "$data" -m immediate -w stop > /dev/null 2>&1; done
-    if [ -n "${pooler:-}" ]; then kill "$pooler" 2> /dev/null; wait "$pooler" 2> /dev/null; pooler=; fi
+    if [ -n "${helper:-}" ]; then kill "$helper" 2> /dev/null; wait "$helper" 2> /dev/null; helper=; fi
     reactors=() servers=()
 }
 trap 'end_all; rm -rf "$directory"' EXIT
@@ -80,7 +80,7 @@ start_server() {
 start_reactor() {
     local name=$1
     shift
-    OPS_PORT=0 VOXYZ_LLM=mock VOXYZ_LOG=json "$VOXYZ" run "$@" > "$directory/$name.out" 2> "$directory/$name.log" &
+    OPS_PORT=0 VOXYZ_LLM=${GAMEDAY_LLM:-mock} VOXYZ_LOG=json "$VOXYZ" run "$@" > "$directory/$name.out" 2> "$directory/$name.log" &
     reactor=$!
     reactors+=("$reactor")
     until_true grep -q ^ready "$directory/$name.out" || { cat "$directory/$name.log"; return 1; }
@@ -154,7 +154,7 @@ INI
     printf '"voxyz" ""\n' > "$directory/users.txt"
     chmod 644 "$directory/pgbouncer.ini" "$directory/users.txt"
     as_server "$pgbouncer" -q "$directory/pgbouncer.ini" &
-    pooler=$!
+    helper=$!
     export DATABASE_URL=postgresql://voxyz@127.0.0.1:$between/postgres
     until_true sql "select 1" || return 1
     start_reactor pooler mission || return 1
@@ -167,20 +167,53 @@ INI
     say "  no lock was left behind the pooler"
 }
 
+# start_provider: something that answers as a language model does, at $provider_url; a real one would cost money
+start_provider() {
+    local at
+    at=$(free_port)
+    "$python" -c '
+import http.server, json, sys
+
+class Provider(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        text = json.dumps({"text": "It rained.", "points": ["rain"]})
+        body = {"input_tokens": 50} if "count_tokens" in self.path else {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "any", "stop_reason": "end_turn", "stop_sequence": None,
+            "content": [{"type": "text", "text": text}], "usage": {"input_tokens": 50, "output_tokens": 20}}
+        body = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words):
+        pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Provider).serve_forever()
+' "$at" &
+    helper=$!
+    provider_url=http://127.0.0.1:$at
+}
+
 part_budget() {
     new_server budget || return 1
+    start_provider
     export DATABASE_URL=postgresql://voxyz@127.0.0.1:$port/postgres
     "$VOXYZ" migrate > /dev/null 2>&1 || return 1
     "$VOXYZ" policy llm_budget '{"per_day_usd": 0.000001}' > /dev/null || return 1
-    start_reactor budget mission || return 1
-    sql "insert into ops_mission_steps (kind, payload) values ('analyze', '{\"topic\": \"rain\"}')" || return 1
+    ANTHROPIC_API_KEY=of-a-game-day ANTHROPIC_BASE_URL=$provider_url GAMEDAY_LLM=anthropic start_reactor budget mission || return 1
+    sql "insert into ops_mission_steps (kind, payload) values ('summarize', '{\"text\": \"It rained all day.\"}')" || return 1
     sql "insert into ops_mission_steps (kind) values ('noop')" || return 1
     until_true is "select status from ops_mission_steps where kind = 'noop'" succeeded || return 1
-    until_true is "select status = 'queued' and attempt = 0 from ops_mission_steps where kind = 'analyze'" t || return 1
+    until_true is "select count(*) > 0 from ops_agent_events where kind = 'budget_out'" t || return 1
+    is "select status = 'queued' and attempt = 0 from ops_mission_steps where kind = 'summarize'" t || return 1
+    is "select coalesce(sum(cost_usd), 0) from ops_llm_calls" 0 || return 1
     say "  with the day's budget spent the LLM step waits, no attempt counted, and others go on"
     "$VOXYZ" policy llm_budget '{"per_day_usd": 1.0}' > /dev/null || return 1
-    until_true is "select status from ops_mission_steps where kind = 'analyze'" succeeded || return 1
-    say "  a raised budget lets it go on by itself"
+    until_true is "select status from ops_mission_steps where kind = 'summarize'" succeeded || return 1
+    is "select sum(cost_usd) > 0 from ops_llm_calls" t || return 1
+    say "  a raised budget lets it go on by itself, and the call is in the ledger"
 }
 
 "$VOXYZ" --version > /dev/null || exit 1

@@ -25,6 +25,7 @@ _DATABASE_URL_WANTS = "a PostgreSQL address such as postgresql://user:password@h
 _AGENT = r"^[a-z][a-z0-9_-]{0,62}$"
 _MODULES = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _URI = re.compile(r"postgres(ql)?(\+\w+)?://")
+_LOGIN = re.compile(r"(?<=://).*@")  # an address that was refused may hold a password anywhere before its @
 _KEYWORD = re.compile(r"\s*[a-z_]+\s*=")
 
 
@@ -384,5 +385,5 @@ def _complaint(variable: Variable, place: str, value: object) -> str:
     line = f"{place} must be {variable.wants}"
     if variable.secret:
         return line
-    shown = str(value)
+    shown = _LOGIN.sub("***@", str(value))
     return f"{line}, not {shown if len(shown) <= 60 else shown[:60] + '…'!r}"

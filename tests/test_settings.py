@@ -178,3 +178,10 @@ def test_every_setting_is_described_with_unit_and_default() -> None:
     assert all(line.description and line.default for line in lines.values())
     assert (lines["OPS_GRACE_S"].unit, lines["OPS_GRACE_S"].default) == ("s", "20")
     assert lines["VOXYZ_LLM"].unit == "auto|anthropic|mock"
+
+
+def test_an_address_that_is_refused_is_shown_without_its_password() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.load({"ANTHROPIC_BASE_URL": "https://me:hush/hu@sh@models.example of it"}, Path("/nowhere"))
+    assert "hu" not in str(refused.value)
+    assert "***@models.example" in str(refused.value)
