@@ -1,18 +1,20 @@
-"""Answers for an event loop that does not turn.
+"""Answers for an event loop that does not turn, and names who holds it.
 
 A handler that never gives way stops everything, this process's own probes too: whoever asks waits in silence. So a thread
-watches a counter that the loop moves once a second. When it has not moved for 30 s the thread says so in the log, with the
-place where the loop is, and answers every connection that waits to be accepted with a 503, until the loop turns again.
-Connections accepted before get no answer, which is an answer too.
+asks the loop once a second to answer. When it has not for a second, the thread names the place in the log where the loop is:
+the line of the handler, and what it called. When it has not for 30 s, the thread answers every connection that waits to be
+accepted with a 503, until the loop turns again. Connections accepted before get no answer, which is an answer too.
 
 Time counts only while the thread itself gets to run: a process that was stopped or swapped out whole has blocked nothing.
 """
 
 import socket
 import sys
+import sysconfig
 import threading
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -20,11 +22,16 @@ import trio
 
 log = structlog.get_logger()
 
+HELD_AFTER_S = 1.0
 BLOCKED_AFTER_S = 30.0
 TICK_S = 1.0
 ANSWERS_A_TICK = 50
 SAY_WITHIN_S = 0.2
 FRAMES = 6
+_REACTOR = str(Path(__file__).resolve().parent.parent)
+_LIBRARIES = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")}
+)
 ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncache-control: no-store\r\n"
     b'connection: close\r\ncontent-length: 21\r\n\r\n{"status": "blocked"}'
@@ -38,48 +45,62 @@ class Watchdog:
         self,
         sockets: Sequence[socket.socket],
         *,
+        held_after_s: float = HELD_AFTER_S,
         blocked_after_s: float = BLOCKED_AFTER_S,
         tick_s: float = TICK_S,
     ) -> None:
         self._sockets = sockets
+        self._held_after_s = held_after_s
         self._blocked_after_s = blocked_after_s
         self._tick_s = tick_s
-        self._beats = 0
         self._over = threading.Event()
         self._loop_thread = threading.get_ident()
 
     async def run(self) -> NoReturn:
         """Watch for ever. Cancellation: the thread has ended."""
-        thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        token = trio.lowlevel.current_trio_token()
+        thread = threading.Thread(target=self._watch, args=(token,), name="watchdog", daemon=True)
         thread.start()
         try:
-            while True:
-                self._beats += 1
-                await trio.sleep(self._tick_s)
+            await trio.sleep_forever()
         finally:
             self._over.set()
             # It is asleep, or answering for at most a fifth of a second: not worth a trip through another thread.
             thread.join(1.0)
 
-    def _watch(self) -> None:
-        seen, silent_s = -1, 0.0
+    def _watch(self, loop: trio.lowlevel.TrioToken) -> None:
         while not self._over.wait(self._tick_s):
-            if self._beats != seen:
-                if silent_s >= self._blocked_after_s:
-                    log.warning("event_loop_turns_again", seconds=silent_s)
-                seen, silent_s = self._beats, 0.0
-                continue
-            if silent_s < self._blocked_after_s <= silent_s + self._tick_s:
-                log.error("event_loop_blocked", seconds=silent_s + self._tick_s, where=self._where())
-            silent_s += self._tick_s
-            if silent_s >= self._blocked_after_s:
-                self._answer(seen)
+            turned = threading.Event()
+            try:
+                loop.run_sync_soon(turned.set)
+            except trio.RunFinishedError:
+                return
+            silent_s = self._silence(turned)
+            if silent_s >= self._held_after_s and not self._over.is_set():
+                log.warning("event_loop_turns_again", seconds=silent_s)
 
-    def _answer(self, seen: int) -> None:
+    def _silence(self, turned: threading.Event) -> float:
+        """Wait until the loop has turned, naming who holds it and answering in its place; how many seconds it did not."""
+        ticks = 0
+        held = blocked = False
+        while not turned.wait(self._tick_s) and not self._over.is_set():
+            ticks += 1
+            silent_s = ticks * self._tick_s
+            if silent_s >= self._held_after_s and not held:
+                held = True
+                log.warning("event_loop_held", seconds=silent_s, **self._place())
+            if silent_s >= self._blocked_after_s:
+                if not blocked:
+                    blocked = True
+                    log.error("event_loop_blocked", seconds=silent_s, **self._place())
+                self._answer(turned)
+        return ticks * self._tick_s
+
+    def _answer(self, turned: threading.Event) -> None:
         """Connections waiting to be accepted have got a 503; stops when the loop turns."""
         for door in self._sockets:
             for _ in range(ANSWERS_A_TICK):
-                if self._beats != seen or self._over.is_set():
+                if turned.is_set() or self._over.is_set():
                     return
                 try:
                     client, _ = door.accept()
@@ -87,10 +108,21 @@ class Watchdog:
                     break  # nobody waits
                 _say_blocked(client)
 
-    def _where(self) -> str:
+    def _place(self) -> dict[str, str]:
+        """``handler``: the innermost line that is neither a library's nor ours; ``where``: what was called from there."""
         frame = sys._current_frames().get(self._loop_thread)
-        places = traceback.extract_stack(frame)[-FRAMES:] if frame is not None else []
-        return " > ".join(f"{place.filename}:{place.lineno} {place.name}" for place in places)
+        places = traceback.extract_stack(frame) if frame is not None else []
+        foreign = [place for place in places if not place.filename.startswith((*_LIBRARIES, _REACTOR, "<"))]
+        mine = [place for place in places if place.filename.startswith(_REACTOR)]
+        suspect = (foreign or mine or places)[-1:]
+        return {
+            "handler": "".join(_told(place) for place in suspect),
+            "where": " > ".join(_told(place) for place in places[-FRAMES:]),
+        }
+
+
+def _told(place: traceback.FrameSummary) -> str:
+    return f"{place.filename}:{place.lineno} {place.name}"
 
 
 def _say_blocked(client: socket.socket) -> None:

@@ -1,10 +1,13 @@
 """An event loop that does not turn, and who notices."""
 
 import http.client
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import currentframe
 from urllib.parse import urlsplit
 
 import trio
@@ -48,14 +51,37 @@ async def test_a_blocked_loop_is_told_in_the_log_and_answered_for_with_503() -> 
     try:
         with capture_logs() as logs, asking(door.url) as statuses:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(Watchdog(door.sockets, blocked_after_s=0.4, tick_s=0.1).run)
+                nursery.start_soon(
+                    Watchdog(door.sockets, held_after_s=0.2, blocked_after_s=0.4, tick_s=0.1).run
+                )
                 await trio.sleep(0.2)
                 time.sleep(1.5)  # noqa: ASYNC251 - this is the handler that never gives way
                 await until(lambda: "event_loop_turns_again" in [line["event"] for line in logs])
                 nursery.cancel_scope.cancel()
         assert 503 in statuses
-        [blocked] = [line for line in logs if line["event"] == "event_loop_blocked"]
-        assert __file__ in blocked["where"]
+        for event in ("event_loop_held", "event_loop_blocked"):
+            [line] = [line for line in logs if line["event"] == event]
+            assert line["handler"].startswith(f"{__file__}:")
+            assert __file__ in line["where"]
+    finally:
+        door.close()
+
+
+async def test_the_line_of_the_handler_is_named_however_deep_in_a_library_it_is() -> None:
+    door = await open_door("127.0.0.1", 0)
+    try:
+        with capture_logs() as logs:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Watchdog(door.sockets, held_after_s=0.2, tick_s=0.1).run)
+                await trio.sleep(0.2)
+                here = currentframe()
+                assert here is not None
+                line = here.f_lineno + 1
+                subprocess.run([sys.executable, "-c", "import time; time.sleep(1)"], check=True)  # noqa: ASYNC221
+                await until(lambda: "event_loop_turns_again" in [one["event"] for one in logs])
+                nursery.cancel_scope.cancel()
+        assert logs[0]["event"] == "event_loop_held"
+        assert f"{__file__}:{line} " in logs[0]["handler"]
     finally:
         door.close()
 
@@ -65,7 +91,7 @@ async def test_a_loop_that_turns_is_left_alone() -> None:
     try:
         with capture_logs() as logs:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(Watchdog(door.sockets, blocked_after_s=0.3, tick_s=0.1).run)
+                nursery.start_soon(Watchdog(door.sockets, held_after_s=0.3, tick_s=0.1).run)
                 await trio.sleep(1.0)
                 nursery.cancel_scope.cancel()
         assert logs == []
