@@ -65,7 +65,12 @@ async def proxy_to(unix_socket: Path) -> AsyncIterator[Proxy]:
         if proxy.refusing:
             await client.aclose()
             return
-        async with client, await trio.open_unix_socket(unix_socket) as server:
+        try:
+            behind = await trio.open_unix_socket(unix_socket)
+        except OSError:  # the server is away
+            await client.aclose()
+            return
+        async with client, behind as server:
             line = Line(client, server)
             proxy._lines.append(line)
             try:
