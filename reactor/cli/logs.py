@@ -84,10 +84,11 @@ def configure(
     )
     render: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if chosen == "json":
-        render += [_ordered, structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
+        render += [_ordered, _json]
     else:
         render += [
-            structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time", pad_event_to=28)
+            _legible,
+            structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time", pad_event_to=28),
         ]
     handler = logging.StreamHandler(target)
     formatter = _JournalFormatter if is_journal(target) else structlog.stdlib.ProcessorFormatter
@@ -127,6 +128,23 @@ class _JournalFormatter(structlog.stdlib.ProcessorFormatter):
 def _ordered(_logger: Any, _method: str, fields: Fields) -> Fields:
     first = {name: fields.pop(name) for name in ORDER if name in fields}
     return {**first, **fields}
+
+
+_to_json = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+_SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def _json(logger: Any, method: str, fields: Fields) -> str:
+    """One line of JSON, also for readers to whom the separators of Unicode end one."""
+    return str(_to_json(logger, method, fields)).translate(_SEPARATORS)
+
+
+def _legible(_logger: Any, _method: str, fields: Fields) -> Fields:
+    """What a terminal would obey, or take for the end of a line, is shown as its escape; exceptions keep their lines."""
+    for name, value in fields.items():
+        if isinstance(value, str) and name != "exception" and not value.isprintable():
+            fields[name] = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return fields
 
 
 def _discreet(_logger: Any, _method: str, fields: Fields) -> Fields:

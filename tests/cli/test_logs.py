@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -96,6 +96,18 @@ def test_the_level_and_the_form_are_as_set_and_can_be_set_again(stream: io.Strin
     assert "loud" in stream.getvalue()
     assert "queue=mission" in stream.getvalue()
     assert stream.getvalue().count("loud") == 1
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_words_of_a_row_can_neither_break_a_line_nor_command_the_terminal(
+    stream: io.StringIO, form: Literal["json", "console"]
+) -> None:
+    configure(form, "info", stream)
+    structlog.get_logger().warning("unknown_kind", kind="a\u2028b\u0085c\n2026 forged\x1b[2J\x07")
+    logging.getLogger("somebody").warning("low on %s", "tea\u2029and\x1b[2J")
+    assert len(stream.getvalue().splitlines()) == 2
+    assert "\x1b[2J" not in stream.getvalue()
+    assert "\x07" not in stream.getvalue()
 
 
 def test_without_a_terminal_the_form_is_json(stream: io.StringIO) -> None:
