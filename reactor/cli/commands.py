@@ -73,6 +73,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "schedule": Entry(
             "schedule", "schedule", "the timetable; --once takes what is due, --preview looks ahead"
         ),
+        "reset": Entry(
+            "control", "reset_command", "with --simulated: relationships as before the stand-in moved them"
+        ),
         "breaker": Entry("control", "breaker", "the circuit breakers; reset closes one"),
     },
 }

@@ -14,7 +14,7 @@ from reactor.errors import UsageError
 from reactor.model.queues import Queue
 from reactor.pg import Connection
 from reactor.store import breakers as breaker_store
-from reactor.store import control, overview, show
+from reactor.store import control, overview, relationships, show
 from reactor.store.control import HeldBack, InHand
 
 # How long a pause waits for what ran to go back or end, before it says what is still in flight.
@@ -107,6 +107,22 @@ def resume(queue: str) -> None:
 
 def _named(queue: str) -> str:
     return "all queues are" if queue == "all" else f"queue {queue} is"
+
+
+@click.command("reset", short_help="undo what the stand-in did to relationships")
+@click.option("--simulated", is_flag=True, required=True, help="Undo what was simulated, nothing else.")
+def reset_command(simulated: bool) -> None:
+    """Start relationships that only the stand-in has moved from where they were seeded.
+
+    The first call to a real model does so by itself; what moved for real stays.
+    """
+    begun = ask("reset", relationships.reset_simulated)
+    say(
+        f"{begun} {'relationship begins' if begun == 1 else 'relationships begin'} again where"
+        f" {'it was' if begun == 1 else 'they were'} seeded"
+        if begun
+        else "no relationship was moved by the stand-in alone"
+    )
 
 
 @click.command(short_help="read or change a policy")

@@ -2,7 +2,7 @@
 
 import sys
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -27,12 +27,25 @@ from reactor.errors import ReactorError
 from reactor.handlers.held import request_of
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
+from reactor.store import board, costs
 from reactor.store import events as event_store
 from reactor.store import show as things
 from reactor.store.events import Event
 
 Row = things.StepRow | things.MissionRow | things.RoundtableRow | things.InitiativeRow
-Whole = tuple[Row, list[things.StepRow], Replay | None, Any, list[Event], datetime]
+
+
+class Whole(NamedTuple):
+    """All there is to show of a thing."""
+
+    row: Row
+    steps: list[things.StepRow]
+    talk: Replay | None
+    request: Any
+    cost: costs.OfThing
+    chain: list[board.Link]
+    events: list[Event]
+    now: datetime
 
 
 @click.command(short_help="one thing whole")
@@ -40,7 +53,7 @@ Whole = tuple[Row, list[things.StepRow], Replay | None, Any, list[Event], dateti
 @click.argument("id", type=IDENTIFIER)
 @json_option
 def show(what: Thing, id: int, as_json: bool) -> None:
-    """Show WHAT (step, mission, roundtable, initiative, proposal) number ID whole: its steps, results, and what happened.
+    """Show WHAT (step, mission, roundtable, initiative, proposal) number ID whole: steps, results, cost, what led to it.
 
     A roundtable is told turn by turn; of a held step, the request as it would be sent.
     """
@@ -52,32 +65,55 @@ def show(what: Thing, id: int, as_json: bool) -> None:
     async def look(conn: Connection) -> Whole:
         return await _whole(conn, thing, id)
 
-    row, steps, talk, request, events, now = ask("show", look)
+    whole = ask("show", look)
     if as_json:
-        answer = {"what": what, **row._asdict(), "events": [event._asdict() for event in events]}
-        if what == "mission":
-            answer["steps"] = [step._asdict() for step in steps]
-        if talk is not None:
-            answer.update(talk.as_json())
-        if request is not None:
-            answer["request"] = request
-        answer_json(answer)
+        answer_json(_as_json(what, whole))
         return
     heading(f"{what} {id}")
-    facts(_facts(row, now))
+    facts([*_facts(whole.row, whole.now), ("cost", _cost(whole.cost))])
     if what == "mission":
-        _print_steps(steps, now)
+        _print_steps(whole.steps, whole.now)
     else:
-        if talk is not None:
-            talk.show()
-        _print_document("payload", getattr(row, "payload", None))
-        _print_document("the request as it would be sent", request)
-        _print_document("result", getattr(row, "result", None))
-    if events:
+        if whole.talk is not None:
+            whole.talk.show()
+        _print_document("payload", getattr(whole.row, "payload", None))
+        _print_document("the request as it would be sent", whole.request)
+        _print_document("result", getattr(whole.row, "result", None))
+    if whole.chain:
+        say()
+        heading("what led to it, and what it led to")
+        for link in whole.chain:
+            who = f" {link.agent_id}" if link.agent_id else ""
+            say(f"{'· ' * link.depth}{when(link.created_at, whole.now)}{who} {link.kind}: {link.title}")
+    if whole.events:
         say()
         heading("events")
-        for event in events:
+        for event in whole.events:
             click.echo(line(event))
+
+
+def _as_json(what: What, whole: Whole) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "what": what,
+        **whole.row._asdict(),
+        "cost": whole.cost._asdict(),
+        "chain": [link._asdict() for link in whole.chain],
+        "events": [event._asdict() for event in whole.events],
+    }
+    if what == "mission":
+        answer["steps"] = [step._asdict() for step in whole.steps]
+    if whole.talk is not None:
+        answer.update(whole.talk.as_json())
+    if whole.request is not None:
+        answer["request"] = whole.request
+    return answer
+
+
+def _cost(cost: costs.OfThing) -> str:
+    if not cost.calls:
+        return ""
+    would = f" (would be ${cost.would_cost_usd:.5f})" if cost.would_cost_usd > cost.cost_usd else ""
+    return f"{cost.calls} {'call' if cost.calls == 1 else 'calls'}, ${cost.cost_usd:.5f}{would}"
 
 
 async def _whole(conn: Connection, what: What, id: int) -> Whole:
@@ -93,7 +129,17 @@ async def _whole(conn: Connection, what: What, id: int) -> Whole:
     steps = await things.steps_of_mission(conn, id) if what == "mission" else []
     talk = await Replay.of(conn, id) if what == "roundtable" else None
     request = await request_of(conn, row) if isinstance(row, things.StepRow) else None
-    return row, steps, talk, request, await event_store.about(conn, f"{what}_id", id), await things.now(conn)
+    root = await things.root_of(conn, what, id)
+    return Whole(
+        row,
+        steps,
+        talk,
+        request,
+        await costs.of_thing(conn, what, id),
+        await board.chain(conn, root) if root is not None else [],
+        await event_store.about(conn, f"{what}_id", id),
+        await things.now(conn),
+    )
 
 
 def _facts(row: Row, now: datetime) -> list[tuple[str, object]]:

@@ -167,3 +167,16 @@ select
 from ops_llm_keys as used
 where used.paused_until > ops_now()
 order by used.service;
+
+-- name: of_thing
+-- What the calls for one thing came to: how many, USD, and USD had all been real. Of a mission, those of its steps.
+select
+  count(*)::integer as calls,
+  coalesce(sum(call.cost_usd), 0)::float8 as cost_usd,
+  coalesce(sum(call.would_cost_usd), 0)::float8 as would_cost_usd
+from ops_llm_calls as call
+where case %(what)s::text
+  when 'mission' then call.mission_id = %(id)s
+  else call.work = %(what)s::text || ':' || %(id)s::bigint
+    or starts_with(call.work, %(what)s::text || ':' || %(id)s::bigint || ':')
+end;

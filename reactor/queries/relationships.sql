@@ -27,3 +27,7 @@ select
   pair.simulated
 from v_relationship_map as pair
 order by pair.affinity desc, pair.agent_a, pair.agent_b;
+
+-- name: reset_simulated
+-- How many pairs that only the mock had moved are where they began.
+select ops_reset_simulated();

@@ -117,6 +117,21 @@ from ops_mission_steps as work
 where work.mission_id = %(id)s
 order by work.seq, work.id;
 
+-- name: root_of
+-- The event that the chain of a step, mission or initiative began with; null: nothing led to it.
+select
+  case %(what)s::text
+    when 'mission' then (select mission.root_id from ops_missions as mission where mission.id = %(id)s)
+    when 'step' then (select step.root_id from ops_mission_steps as step where step.id = %(id)s)
+    when 'initiative' then (
+      select proposal.root_id
+      from ops_initiative_queue as idea
+      join ops_mission_proposals as proposal
+        on proposal.id = idea.proposal_id
+      where idea.id = %(id)s
+    )
+  end;
+
 -- name: now
 -- The database's clock.
 select ops_now();

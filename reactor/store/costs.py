@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
+from reactor.model.queues import What
 from reactor.pg import Connection
 from reactor.store.named import statements
 
@@ -87,3 +88,18 @@ async def budgets(conn: Connection) -> list[Budget]:
 async def paused_keys(conn: Connection) -> list[PausedKey]:
     """Keys that are paused."""
     return [PausedKey(*row) for row in await conn.fetch_all(_SQL["keys"])]
+
+
+class OfThing(NamedTuple):
+    """What one thing cost, and would have cost had nothing been simulated."""
+
+    calls: int
+    cost_usd: float
+    would_cost_usd: float
+
+
+async def of_thing(conn: Connection, what: What, id: int) -> OfThing:
+    """What the calls for the thing came to; of a mission, those of its steps."""
+    row = await conn.fetch_row(_SQL["of_thing"], {"what": what, "id": id})
+    assert row is not None
+    return OfThing(*row)

@@ -63,3 +63,8 @@ async def apply_drift(
 async def relationship_map(conn: Connection) -> list[PairRow]:
     """Every pair, the warmest first."""
     return [PairRow(*row) for row in await conn.fetch_all(_SQL["relationship_map"])]
+
+
+async def reset_simulated(conn: Connection) -> int:
+    """Pairs that only the mock has moved are where they were seeded; returns how many had moved."""
+    return int(await conn.fetch_value(_SQL["reset_simulated"]))

@@ -141,6 +141,12 @@ async def initiative(conn: Connection, id: int) -> InitiativeRow | None:
     return InitiativeRow._make(row) if row else None
 
 
+async def root_of(conn: Connection, what: What, id: int) -> int | None:
+    """The event its chain of causes began with, or None when nothing led to it."""
+    root: int | None = await conn.fetch_value(_SQL["root_of"], {"what": what, "id": id})
+    return root
+
+
 async def state(conn: Connection, what: What, id: int) -> State | None:
     """How the thing stands, or None when there is none. One row by its key: cheap enough to poll."""
     row = await conn.fetch_row(_SQL[f"state_of_{what}"], {"id": id})

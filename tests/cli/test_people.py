@@ -57,3 +57,25 @@ def test_memories_come_pinned_first_and_superseded_only_when_asked_for(voxyz: Vo
     assert "Gone by now" in voxyz("memories", "sage", "--all").out
     assert [one["id"] for one in voxyz("memories", "sage", "--type", "lesson", "--json").json] == [new]
     assert voxyz("memories", "quill").out == "quill remembers nothing yet\n"
+
+
+def test_what_the_stand_in_did_to_relationships_can_be_undone_and_nothing_else(
+    voxyz: Voxyz, sql: Session
+) -> None:
+    def drift(pair: tuple[str, str], simulated: str) -> None:
+        sql.execute("select set_config('ops.simulated', %s, false)", (simulated,))
+        sql.execute("select ops_apply_drift(%s, %s, 0.02, 'a good talk')", pair)
+
+    drift(("minion", "sage"), "on")
+    drift(("quill", "xalt"), "on")
+    assert voxyz("reset").code == 2
+    assert voxyz("reset", "--simulated").out == "2 relationships begin again where they were seeded\n"
+    assert voxyz("reset", "--simulated").out == "no relationship was moved by the stand-in alone\n"
+    sql.execute("select ops_note_real_call()")
+    drift(("minion", "sage"), "on")
+    drift(("quill", "xalt"), "off")
+    assert voxyz("reset", "--simulated").out == "1 relationship begins again where it was seeded\n"
+    moved = sql.execute(
+        "select agent_a, affinity::float8 from ops_agent_relationships where total_interactions > 0"
+    )
+    assert moved.fetchall() == [("quill", 0.72)]

@@ -63,7 +63,11 @@ def test_a_mission_is_followed_to_its_end_and_shown_whole(voxyz: Voxyz, reactor:
     shown = voxyz("show", "mission", id, "--json").json
     assert [step["status"] for step in shown["steps"]] == ["succeeded", "succeeded"]
     assert "mission_succeeded" in [event["kind"] for event in shown["events"]]
-    assert "Two steps" in voxyz("show", "mission", id).out
+    assert (shown["cost"]["calls"], shown["cost"]["cost_usd"], shown["chain"]) == (1, 0, [])
+    assert shown["cost"]["would_cost_usd"] > 0
+    told = voxyz("show", "mission", id).out
+    assert "Two steps" in told
+    assert "1 call, $0.00000 (would be $" in told
 
 
 def test_waiting_without_a_live_reactor_says_so_at_once(voxyz: Voxyz, sql: Sql) -> None:
@@ -165,3 +169,17 @@ def test_a_breaker_is_shown_and_reset(voxyz: Voxyz, sql: Sql) -> None:
     assert [one["state"] for one in voxyz("breaker", "--json").json] == ["open"]
     assert voxyz("breaker", "reset", "anthropic").out == "breaker anthropic is closed\n"
     assert [one["state"] for one in voxyz("breaker", "--json").json] == ["closed"]
+
+
+def test_a_thing_is_shown_with_what_led_to_it(voxyz: Voxyz, sql: Sql) -> None:
+    row = sql.execute(
+        "with event as (insert into ops_agent_events (kind, title) values ('shop_opened', 'in the harbour') returning id)"
+        " select event.id from event"
+    ).fetchone()
+    assert row is not None
+    sql.execute(
+        "insert into ops_missions (title, status, root_id, depth) values ('Say hello', 'approved', %s, 1)",
+        row,
+    )
+    assert [link["kind"] for link in voxyz("show", "mission", "1", "--json").json["chain"]] == ["shop_opened"]
+    assert "shop_opened: in the harbour" in voxyz("show", "mission", "1").out
