@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 import trio
 
+from reactor import tracing
 from reactor.engine.completer import Completer
 from reactor.engine.items import describe, given_back, item_of
 from reactor.engine.tally import Tally
@@ -80,6 +81,8 @@ class Executor:
         self._read_ahead = 0
         self._all_ended = trio.Event()
         self._stocked = trio.Event()
+        # Decided once: a row that does nothing must not pay for spans that nobody records.
+        self._perform = self._traced if tracing.enabled() else work.perform
 
     # -- what the dispatcher asks
 
@@ -197,7 +200,7 @@ class Executor:
                     one = self.running[row.id] = Running(row, token, scope, began_at, since)
                     self._watcher.began(row)
                     try:
-                        outcome = await self._work.perform(row)
+                        outcome = await self._perform(row)
                     except Exception as error:
                         outcome = self._raised(row, error)
                     stopped = one.why is not None
@@ -213,6 +216,16 @@ class Executor:
             outcome = self._raised(one.row, error)
         if one is not None:
             self._ended_with(one, one.why or Fail(f"timed out after {limit_s:g} s"))
+
+    async def _traced(self, row: ClaimedRow) -> Outcome:
+        facts: dict[str, int | str] = {"id": row.id, "kind": row.kind, "attempt": row.attempt}
+        if row.mission_id is not None:
+            facts["mission_id"] = row.mission_id
+        with tracing.work(f"{self.queue.what} {row.kind}", facts, row.root_id) as span:
+            outcome = await self._work.perform(row)
+            trouble = outcome.reason if isinstance(outcome, Fail) else None
+            tracing.ended(span, type(outcome).__name__.lower(), trouble)
+        return outcome
 
     def _ended_with(self, one: Running, outcome: Outcome) -> float:
         """The row is off our hands, its outcome on the way to the database; returns the time."""

@@ -17,7 +17,7 @@ from uuid import uuid4
 import structlog
 import trio
 
-from reactor import GENERATION, __version__
+from reactor import GENERATION, __version__, tracing
 from reactor.engine.announcer import Announcer
 from reactor.engine.claimer import Claimer
 from reactor.engine.completer import Completer, Item
@@ -152,6 +152,8 @@ class Reactor:
             if conn.shared:
                 self.identity.liveness_key = 0
             await workers.register(conn, self.identity)
+            if tracing.enabled():
+                tracing.of_database(await workers.database_birth(conn))
         async with trio.open_nursery() as nursery:
             await nursery.start(self.services.run)
             await nursery.start(self.pauses.run)

@@ -14,9 +14,11 @@ from typing import Final
 import structlog
 import trio
 
+from reactor import tracing
 from reactor.errors import DatabaseError, ReactorError
 from reactor.pg import Pool
 from reactor.store import heartbeat as store
+from reactor.store.heartbeat import TakenEvent
 
 log = structlog.get_logger()
 
@@ -38,9 +40,17 @@ async def apply_rules(pool: Pool) -> Result:
         while events < MOST_EVENTS and (event := await store.take_event(conn)) is not None:
             events += 1
             proposals += event.proposals
+            _trace(event)
             if event.problem is not None:
                 problems.append(f"event {event.id}: {event.problem}")
     return _said(proposals=proposals, problems=problems)
+
+
+def _trace(event: TakenEvent) -> None:
+    """A span says what came of the event, at the head of the chain that follows from it."""
+    facts = {"event_id": event.id, "proposals": event.proposals}
+    with tracing.work(f"event {event.kind}", facts, event.root_id) as span:
+        tracing.ended(span, "proposed" if event.proposals else "seen", event.problem)
 
 
 async def fire_timed_rules(pool: Pool) -> Result:

@@ -9,6 +9,7 @@ import structlog
 import trio
 from pydantic import BaseModel, ValidationError
 
+from reactor import tracing
 from reactor.errors import (
     AnswerMisshapen,
     CallsPaused,
@@ -174,9 +175,25 @@ class Gateway:
             raise NotNow(f"all {self._places.total_tokens:g} places for LLM calls are busy", _TRY_AGAIN_IN_S)
         try:
             self._check_hold()
-            return await self._metered(request, schema)
+            return await self._spanned(request, schema)
         finally:
             self._places.release_on_behalf_of(place)
+
+    async def _spanned(self, request: LLMRequest, schema: Mapping[str, Any] | None) -> LLMReply:
+        model = request.model or self.default_model
+        with tracing.model_call(
+            model, request.purpose, provider=self.provider.name, most_tokens=request.max_tokens
+        ) as span:
+            reply = await self._metered(request, schema)
+            tracing.answered(
+                span,
+                reply.model,
+                input_tokens=reply.usage.input_tokens,
+                output_tokens=reply.usage.output_tokens,
+                cost_usd=reply.cost_usd,
+                simulated=reply.simulated,
+            )
+        return reply
 
     def _check_hold(self) -> None:
         if self._held is not None:

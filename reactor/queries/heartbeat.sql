@@ -11,12 +11,16 @@ select ops_now();
 select ops_note_action(%(part)s, %(started_at)s, %(result)s, %(failure_reason)s);
 
 -- name: take_event
--- The next event of the inbox has been looked at by all rules: its id, proposals made, and what went wrong.
+-- The next event of the inbox has been looked at by all rules: its id, proposals made, what went wrong; its kind and chain.
 select
   event.event_id,
   event.proposals,
-  event.problem
-from ops_take_event() as event;
+  event.problem,
+  source.kind,
+  coalesce(source.root_id, source.id)
+from ops_take_event() as event
+left join ops_agent_events as source
+  on source.id = event.event_id;
 
 -- name: fire_timed_rules
 -- The timed rules that are due had their turn: those that proposed or failed.

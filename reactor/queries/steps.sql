@@ -46,7 +46,8 @@ returning
   step.seq,
   step.kind,
   step.agent_id,
-  step.payload;
+  step.payload,
+  step.root_id;
 
 -- name: claim_from
 -- As claim, but each priority is read from the place the last claim had reached, past the dead entries before it.
@@ -109,7 +110,8 @@ returning
   step.seq,
   step.kind,
   step.agent_id,
-  step.payload;
+  step.payload,
+  step.root_id;
 
 -- name: next_due
 -- Seconds until the next step this reactor may take is due; 0 or less when one is due already, null when there is none.

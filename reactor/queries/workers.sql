@@ -160,3 +160,8 @@ where worker.id = %(id)s
   and worker.state in ('starting', 'ready', 'stopping')
   and ops_worker_is_dead(worker.liveness_key, worker.heartbeat_at)
 returning true;
+
+-- name: database_birth
+-- When the first file of the schema was applied, as text.
+select coalesce(min(done.applied_at)::text, current_database())
+from ops_migrations as done;

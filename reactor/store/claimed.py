@@ -6,7 +6,7 @@ from uuid import UUID
 
 
 class ClaimedStep(NamedTuple):
-    """A step of a mission, or a single job when ``mission_id`` is None."""
+    """A step of a mission, or a single job when ``mission_id`` is None. ``root_id``: the event its chain began with."""
 
     id: int
     priority: int
@@ -19,6 +19,7 @@ class ClaimedStep(NamedTuple):
     kind: str
     agent_id: str | None
     payload: dict[str, Any]
+    root_id: int | None = None
 
 
 class ClaimedRoundtable(NamedTuple):
@@ -45,6 +46,10 @@ class ClaimedRoundtable(NamedTuple):
         """Conversations belong to no mission."""
 
     @property
+    def root_id(self) -> None:
+        """Conversations begin chains, they are in none."""
+
+    @property
     def agent_id(self) -> None:
         """Conversations belong to no single agent."""
 
@@ -69,6 +74,10 @@ class ClaimedInitiative(NamedTuple):
     @property
     def mission_id(self) -> None:
         """Initiatives belong to no mission."""
+
+    @property
+    def root_id(self) -> None:
+        """Initiatives begin chains, they are in none."""
 
 
 ClaimedRow = ClaimedStep | ClaimedRoundtable | ClaimedInitiative

@@ -14,11 +14,16 @@ WALKED = ("missions", "steps", "initiatives", "roundtables", "proposals", "event
 
 
 class TakenEvent(NamedTuple):
-    """An event all rules have looked at; ``problem``: they could not, and will again."""
+    """An event all rules have looked at; ``problem``: they could not, and will again.
+
+    ``kind`` and ``root_id``, the event its chain began with, are None when it was gone already.
+    """
 
     id: int
     proposals: int
     problem: str | None
+    kind: str | None
+    root_id: int | None
 
 
 class Fired(NamedTuple):

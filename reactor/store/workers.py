@@ -67,6 +67,12 @@ async def register(conn: Connection, identity: Identity) -> None:
     )
 
 
+async def database_birth(conn: Connection) -> str:
+    """The moment its schema was first made, to the microsecond: it tells this database from others."""
+    moment: str = await conn.fetch_value(_SQL["database_birth"])
+    return moment
+
+
 async def set_state(conn: Connection, worker: UUID, state: str) -> None:
     """The process is ``starting``, ``ready``, ``stopping`` or ``stopped``."""
     await conn.run(_SQL["set_state"], {"id": worker, "state": state})
