@@ -27,6 +27,7 @@ BENCHES = (
     "history",
     "scale",
     "rescue",
+    "listener",
     "concurrency",
     "pause",
     "start",
@@ -62,7 +63,7 @@ def main(
     report_to: Path | None,
     earlier: tuple[Path, ...],
 ) -> None:
-    """Measure how fast it is: wake, drain, writers, idle, history, scale, rescue, concurrency, start.
+    """Measure how fast it is: wake, drain, writers, idle, history, scale, rescue, listener, concurrency, start.
 
     With --json the figures go to stdout; the progress always goes to stderr. Exits with 1 when a bench could not be
     carried out, never because of a figure.

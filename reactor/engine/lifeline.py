@@ -17,7 +17,7 @@ from typing import TypeVar
 import trio
 
 from reactor.engine.listener import Listener
-from reactor.errors import DatabaseUnavailable
+from reactor.errors import DatabaseError, DatabaseUnavailable
 from reactor.pg import Connection, Pool
 
 T = TypeVar("T")
@@ -42,25 +42,44 @@ class Lifeline:
         listening = self._listener.conn
         if listening is None:
             return await self.ask_pool(question)
-        with trio.move_on_after(ANSWER_WITHIN_S):
-            return await question(listening)
-        await self._listener.drop(listening)
-        raise await self._silent()
+        return await self._answer(listening, question)
 
     async def ask_pool(self, question: Callable[[Connection], Awaitable[T]]) -> T:
         """As `ask`, on a connection for work."""
         async with self._pool.connection(timeout_s=ANSWER_WITHIN_S) as conn:
-            with trio.move_on_after(ANSWER_WITHIN_S):
-                return await question(conn)
-            await conn.aclose()
-        raise await self._silent()
+            return await self._answer(conn, question)
 
     async def drop_unanswered(self) -> None:
         """Lines of the pool on which a statement has waited for longer than any may run are given up."""
         await self._pool.drop_unanswered(UNANSWERED_S)
 
-    async def _silent(self) -> DatabaseUnavailable:
+    async def _answer(self, conn: Connection, question: Callable[[Connection], Awaitable[T]]) -> T:
+        """The answer on ``conn``. Without one it is closed and not cancelled: a cancellation has its own patience."""
+        late = False
+        answers: list[T | DatabaseError] = []
+        async with trio.open_nursery() as nursery:
+
+            async def give_up() -> None:
+                nonlocal late
+                await trio.sleep(ANSWER_WITHIN_S)
+                late = True
+                await conn.aclose()
+
+            nursery.start_soon(give_up)
+            try:
+                answers.append(await question(conn))
+            except DatabaseError as error:
+                answers.append(error)
+            nursery.cancel_scope.cancel()
+        [answer] = answers
+        if late:
+            await self._silent()
+            raise DatabaseUnavailable(f"the database has not answered for {ANSWER_WITHIN_S:g} s")
+        if isinstance(answer, DatabaseError):
+            raise answer
+        return answer
+
+    async def _silent(self) -> None:
         if trio.current_time() - self._pool.answered_at > ANSWER_WITHIN_S:
             await self._pool.sever()
             await self._cut_off()
-        return DatabaseUnavailable(f"the database has not answered for {ANSWER_WITHIN_S:g} s")

@@ -101,10 +101,6 @@ class Listener:
             await trio.sleep(delay(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=self._chance()))
             failures += 1
 
-    async def drop(self, conn: ListeningConnection) -> None:
-        """The connection did not answer in time: whatever it is, it does not hear. `run` makes another."""
-        await conn.aclose()
-
     async def _hear(self, conn: ListeningConnection) -> NoReturn:
         while True:
             for notification in await conn.next_batch():
