@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "enqueue": Entry("work", "enqueue", "a step, a mission, a roundtable or an initiative"),
         "ask": Entry("talk", "ask", "put a question to an agent, or to the room"),
         "say": Entry("talk", "say_command", "take a turn in a conversation"),
+        "thumbs": Entry("talk", "thumbs", "say what you think of a result or a turn"),
         "propose": Entry("proposals", "propose", "put work before the gates"),
         "retry": Entry("work", "retry", "bring failed or cancelled work back"),
         "cancel": Entry("work", "cancel", "call work off, running or not"),

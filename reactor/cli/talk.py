@@ -9,7 +9,7 @@ from reactor.cli.parsing import IDENTIFIER, Span, refuse_unknown
 from reactor.cli.runtime import ask as ask_database
 from reactor.cli.waiting import follow
 from reactor.pg import Connection
-from reactor.store import agents, conversations, show
+from reactor.store import agents, conversations, memory, show
 from reactor.store.conversations import Distillate, Turn
 
 ROOM = "room"
@@ -89,6 +89,24 @@ def say_command(id: int, text: str) -> None:
         return await conversations.say(conn, id, text)
 
     say(f"turn {ask_database('say', said)} of roundtable {id}")
+
+
+@click.command(short_help="say what you think of a result or a turn")
+@click.argument("verdict", metavar="up|down", type=click.Choice(["up", "down"]))
+@click.argument("what", metavar="step|roundtable", type=click.Choice(["step", "roundtable"]))
+@click.argument("id", type=IDENTIFIER)
+@click.argument("reason", required=False)
+@click.option("--turn", type=click.IntRange(min=1), help="Which turn of the roundtable.")
+def thumbs(verdict: str, what: str, id: int, reason: str | None, turn: int | None) -> None:
+    """Thumbs up or down for the result of step ID, or for a turn of roundtable ID.
+
+    Whose it is remembers it, with the REASON if there is one; a thing teaches once.
+    """
+
+    async def judged(conn: Connection) -> int:
+        return await memory.thumbs(conn, what, id, up=verdict == "up", reason=reason, turn=turn)
+
+    say(f"remembered as memory {ask_database('thumbs', judged)}")
 
 
 @click.command(short_help="ask again what a conversation came to")

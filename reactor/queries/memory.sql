@@ -84,3 +84,7 @@ select ops_edit_memory(
 -- name: forget
 -- The memory is gone.
 select ops_forget(%(id)s);
+
+-- name: thumbs
+-- The memory that a person's thumb, up or down, has become.
+select ops_thumbs(%(what)s, %(id)s, %(up)s, %(reason)s, %(turn)s);

@@ -89,3 +89,14 @@ async def edit(
 async def forget(conn: Connection, id: int) -> None:
     """The memory is gone for good. Raises OpsError OP001."""
     await conn.run(_SQL["forget"], {"id": id})
+
+
+async def thumbs(
+    conn: Connection, what: str, id: int, *, up: bool, reason: str | None, turn: int | None = None
+) -> int:
+    """What a person thinks of a step's result, or of a turn of a roundtable, is remembered; returns the memory.
+
+    Raises: OpsError OP001, OP002, OP004, OP006.
+    """
+    values = {"what": what, "id": id, "up": up, "reason": reason, "turn": turn}
+    return int(await conn.fetch_value(_SQL["thumbs"], values))

@@ -449,3 +449,84 @@ $$;
 
 comment on function ops_reset_simulated() is
   'Pairs that only the mock has moved are where they were seeded; returns how many had moved. The first real call does it by itself.';
+
+create or replace function ops_thumbs(what text, id bigint, up boolean, reason text default null, turn integer default null)
+returns bigint
+language plpgsql
+set search_path = public, pg_temp
+as $$
+declare
+  work record;
+begin
+  if up is null then
+    raise exception using errcode = 'OP004', message = 'say up (true) or down (false)';
+  end if;
+  if ops_thumbs.what = 'roundtable' and ops_thumbs.turn is null then
+    raise exception using errcode = 'OP004', message = 'say which turn of the roundtable is meant';
+  end if;
+  if coalesce(ops_thumbs.what, '') not in ('step', 'roundtable') then
+    raise exception using
+      errcode = 'OP002',
+      message = format('unknown kind %s; thumbs are for step, roundtable', coalesce(quote_literal(ops_thumbs.what), 'null'));
+  end if;
+  if ops_thumbs.what = 'step' then
+    select
+      coalesce(step.agent_id, step.result ->> 'agent') as agent_id,
+      step.kind as done,
+      coalesce(
+        nullif(step.result ->> 'title', ''), step.payload ->> 'topic', step.result ->> 'text', mission.title, 'no title'
+      ) as about,
+      step.simulated,
+      step.status = 'succeeded' as ended
+    into work
+    from ops_mission_steps as step
+    left join ops_missions as mission
+      on mission.id = step.mission_id
+    where step.id = ops_thumbs.id;
+  else
+    select
+      nullif(said.speaker, 'human') as agent_id,
+      'saying' as done,
+      said.dialogue as about,
+      said.simulated,
+      true as ended
+    into work
+    from ops_roundtable_turns as said
+    where said.conversation_id = ops_thumbs.id
+      and said.turn = ops_thumbs.turn;
+  end if;
+  if not found then
+    if ops_thumbs.turn is not null and exists (select from ops_roundtable_queue as talk where talk.id = ops_thumbs.id) then
+      raise exception using
+        errcode = 'OP001', message = format('roundtable %s has no turn %s', ops_thumbs.id, ops_thumbs.turn);
+    end if;
+    perform ops_unknown(ops_thumbs.what, ops_thumbs.id);
+  end if;
+  if not work.ended then
+    raise exception using
+      errcode = 'OP006', message = format('%s %s has come to nothing yet: judge what it comes to', what, id);
+  end if;
+  if not exists (select from ops_agents as agent where agent.id = work.agent_id) then
+    raise exception using
+      errcode = 'OP004', message = format('%s %s is no agent''s work: nobody would learn from it', what, id);
+  end if;
+  return ops_remember(
+    work.agent_id,
+    case when up then 'preference' else 'lesson' end,
+    format(
+      case when up then 'People liked my %s: “%s”' else 'People did not like my %s: “%s”' end,
+      replace(work.done, '_', ' '),
+      left(btrim(regexp_replace(work.about, '[[:space:]]+', ' ', 'g')), 160)
+    ) || coalesce(' because ' || left(nullif(btrim(ops_thumbs.reason), ''), 250), ''),
+    0.75,
+    array['people', work.done],
+    concat_ws(':', 'thumbs', ops_thumbs.what, ops_thumbs.id, ops_thumbs.turn),
+    work.simulated,
+    'human'
+  );
+end
+$$;
+
+comment on function ops_thumbs(text, bigint, boolean, text, integer) is
+  'What a person thinks of a step''s result, or of a turn of a roundtable, is a preference or a lesson of the agent whose it'
+  ' is; returns the memory. A thing teaches once. Raises OP001, OP002, OP004, OP006.';

@@ -91,3 +91,14 @@ def test_what_could_not_be_distilled_is_shown_and_distilled_again(
     assert '"distilled": true' in again.out
     assert "mumble" not in voxyz("show", "roundtable", id).out
     assert sql.execute("select count(*) > 0 from ops_agent_memory").fetchone() == (True,)
+
+
+def test_a_thumb_is_remembered_by_whose_work_it_was(voxyz: Voxyz, sql: Sql) -> None:
+    sql.execute(
+        "insert into ops_mission_steps (kind, agent_id, payload, status, result, completed_at)"
+        """ values ('noop', 'quill', '{"topic": "spring menu"}', 'succeeded', '{}', now())"""
+    )
+    assert voxyz("thumbs", "up", "step", "1", "it was short").out.startswith("remembered as memory ")
+    assert "spring menu” because it was short" in voxyz("memories", "quill").out
+    assert "no step 7" in voxyz("thumbs", "down", "step", "7").complained(1)
+    assert "which turn" in voxyz("thumbs", "down", "roundtable", "7").complained(2)

@@ -297,3 +297,64 @@ def test_the_first_real_call_starts_the_relationships_again_and_no_later_one_doe
     )
     assert value(sql, "select ops_note_real_call()") is False
     assert (sql.execute(pair).fetchone() or (None,))[0] == Decimal("0.770")
+
+
+def test_a_persons_thumb_is_a_preference_or_a_lesson_of_whose_work_it_is_once(sql: Session) -> None:
+    step = value(
+        sql,
+        "insert into ops_mission_steps (kind, agent_id, payload, status, result, completed_at)"
+        """ values ('noop', 'quill', '{"topic": "spring menu"}', 'succeeded', '{"text": "x"}', now()) returning id""",
+    )
+    talk = value(
+        sql, "insert into ops_roundtable_queue (format, topic) values ('standup', 'Monday') returning id"
+    )
+    for speaker, dialogue in (("xalt", "We go sideways."), ("human", "Do we?")):
+        sql.execute(
+            "insert into ops_roundtable_turns (conversation_id, speaker, dialogue) values (%s, %s, %s)",
+            (talk, speaker, dialogue),
+        )
+    first = value(sql, "select ops_thumbs('step', %s, true, 'it was short')", step)
+    assert value(sql, "select ops_thumbs('step', %s, true, 'again')", step) == first
+    value(sql, "select ops_thumbs('roundtable', %s, false, turn => 1)", talk)
+    assert learnt(sql) == [
+        (
+            "quill",
+            "preference",
+            "People liked my noop: “spring menu” because it was short",
+            0.75,
+            f"thumbs:step:{step}",
+        ),
+        (
+            "xalt",
+            "lesson",
+            "People did not like my saying: “We go sideways.”",
+            0.75,
+            f"thumbs:roundtable:{talk}:1",
+        ),
+    ]
+    assert value(sql, "select bool_and(trust = 'human') from ops_agent_memory")
+
+
+@pytest.mark.parametrize(
+    ("call", "state", "said"),
+    [
+        ("'step', 99, true", "OP001", "no step 99"),
+        ("'roundtable', 99, true, turn => 1", "OP001", "no roundtable 99"),
+        ("'roundtable', 1, true, turn => 9", "OP001", "roundtable 1 has no turn 9"),
+        ("'roundtable', 1, true", "OP004", "which turn"),
+        ("'roundtable', 1, true, turn => 1", "OP004", "no agent's work"),
+        ("'mission', 1, true", "OP002", "thumbs are for step, roundtable"),
+        ("'step', 1, null", "OP004", "up"),
+        ("'step', 1, true", "OP006", "come to nothing yet"),
+    ],
+)
+def test_a_thumb_that_cannot_be_is_refused(sql: Session, call: str, state: str, said: str) -> None:
+    sql.execute("insert into ops_mission_steps (kind, agent_id) values ('noop', 'sage')")
+    sql.execute("insert into ops_roundtable_queue (format, topic) values ('standup', 'Monday')")
+    sql.execute(
+        "insert into ops_roundtable_turns (conversation_id, speaker, dialogue) values (1, 'human', 'Well?')"
+    )
+    with pytest.raises(psycopg.errors.Error, match=said) as caught:
+        sql.execute(f"select ops_thumbs({call})".encode())
+    assert caught.value.sqlstate == state
+    assert learnt(sql) == []
