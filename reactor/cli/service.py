@@ -190,7 +190,7 @@ def _make_account() -> None:
 
 
 def _refuse_unreachable(place: Place) -> None:
-    """Raise when the account does not exist, or may not enter where program and directory are."""
+    """Raise when the account does not exist, or may not enter where program, directory and Python are."""
     if place.account is None:
         return
     try:
@@ -199,12 +199,12 @@ def _refuse_unreachable(place: Place) -> None:
         raise UsageError(
             f"there is no account {place.account}: make it, or choose another --run-as"
         ) from None
-    for path in (place.program, place.directory):
+    for path in (place.program, place.directory, Path(sys.executable)):
         for parent in path.resolve().parents:
             if account.pw_uid != 0 and parent.exists() and not _may_enter(parent, account):
                 raise ConfigurationError(
                     f"{place.account} may not enter {parent}, and {path} is in there:"
-                    " install the program elsewhere (under /opt), or choose another --run-as"
+                    " install it elsewhere (under /opt), or choose another --run-as"
                 )
 
 

@@ -4,7 +4,8 @@
 --
 --   voxyz_reader   sees every row but those that hold secrets, changes nothing
 --   voxyz_writer   sees what a reader sees, gives work, retries and cancels; decides nothing
---   voxyz_reactor  what a reactor and its page do: rows of every table, every function; no table, no role, no migration
+--   voxyz_reactor  what a reactor and its page do: rows of every table but those only `migrate` writes, every function;
+--                  no table, no role, no migration
 --
 -- Secrets are the key that signs webhooks, answers kept for requests sent twice, links that sign in, and policy `notify`, whose
 -- URL is one with Slack and Discord.
@@ -41,7 +42,9 @@ begin
       class.relname as name,
       class.relkind in ('r', 'p') as is_table,
       class.relname in ('ops_webhook_key', 'ops_idempotent_requests', 'ops_login_links') as is_secret,
-      class.relname in ('ops_webhook_key', 'ops_migrations') as is_fixed,
+      class.relname in (
+        'ops_webhook_key', 'ops_migrations', 'ops_generation', 'ops_schema_objects', 'ops_guarded'
+      ) as is_fixed,
       class.relname in ('ops_policy', 'ops_policy_history') as has_secrets,
       array(select policy.polname::text from pg_policy as policy where policy.polrelid = class.oid) as policies
     from pg_class as class

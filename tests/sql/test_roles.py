@@ -186,6 +186,8 @@ def test_none_of_them_defines_anything(server: PrivateServer, sql: Session, role
         for statement in DEFINITION:
             refused(session, statement)
         refused(session, "insert into ops_migrations (name, checksum, version) values ('x', 'x', 'x')")
+        refused(session, "update ops_generation set minimum = 1000")
+        refused(session, "delete from ops_schema_objects")
         refused(session, "update ops_webhook_key set secret = secret")
 
 
