@@ -124,18 +124,19 @@ def _expected(found: Costs) -> str:
         return "no call in the last seven days to go by"
     seen = "day" if it.days_seen <= 1 else f"{it.days_seen:.0f} days"
     would = _would(found.month_end_usd, found.month_end_would_usd)
-    return f"about {_usd(found.month_end_usd)}{would} at the pace of the last {seen}"
+    return f"about {dollars(found.month_end_usd)}{would} at the pace of the last {seen}"
 
 
 def _money(calls: int, usd: float, would_usd: float) -> str:
-    return f"{calls} {'call' if calls == 1 else 'calls'}, {_usd(usd)}{_would(usd, would_usd)}"
+    return f"{calls} {'call' if calls == 1 else 'calls'}, {dollars(usd)}{_would(usd, would_usd)}"
 
 
 def _would(usd: float, would_usd: float) -> str:
-    return f" (would be {_usd(would_usd)})" if would_usd - usd > 5e-7 else ""
+    return f" (would be {dollars(would_usd)})" if would_usd - usd > 5e-7 else ""
 
 
-def _usd(amount: float) -> str:
+def dollars(amount: float) -> str:
+    """An amount a person can read: cents where there are dollars, small fractions where there are none."""
     return f"${amount:.4f}" if 0 < amount < 1 else f"${amount:.2f}"
 
 
@@ -148,7 +149,7 @@ def _left(one: Budget) -> Cell:
     style = (
         "red" if one.spent_usd >= one.limit_usd else "yellow" if one.spent_usd >= 0.8 * one.limit_usd else ""
     )
-    return Cell(f"{_usd(one.spent_usd)} of ${one.limit_usd:.4g} spent{share}", style)
+    return Cell(f"{dollars(one.spent_usd)} of ${one.limit_usd:.4g} spent{share}", style)
 
 
 def _pause(one: PausedKey) -> str:

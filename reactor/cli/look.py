@@ -6,6 +6,7 @@ from typing import NamedTuple
 import click
 
 from reactor.cli.control import BREAKER_COLUMNS, breaker_rows
+from reactor.cli.costs import PAUSES, dollars
 from reactor.cli.following import events
 from reactor.cli.output import (
     Cell,
@@ -24,7 +25,7 @@ from reactor.cli.runtime import ask
 from reactor.cli.showing import show
 from reactor.pg import Connection
 from reactor.store import breakers as breaker_store
-from reactor.store import fleet, overview
+from reactor.store import costs, fleet, overview
 from reactor.store import relationships as relationship_store
 from reactor.store import show as show_store
 
@@ -42,6 +43,8 @@ class Status(NamedTuple):
     workers: list[fleet.Worker]
     breakers: list[breaker_store.BreakerRow]
     dead_letters: list[overview.DeadLetter]
+    budgets: list[costs.Budget]
+    paused_keys: list[costs.PausedKey]
 
 
 async def gather(conn: Connection) -> Status:
@@ -53,6 +56,8 @@ async def gather(conn: Connection) -> Status:
         await fleet.fleet(conn),
         await breaker_store.breakers(conn),
         await overview.dead_letters(conn, DEAD_LETTERS),
+        await costs.budgets(conn),
+        await costs.paused_keys(conn),
     )
 
 
@@ -70,6 +75,8 @@ def status(as_json: bool) -> None:
                 "workers": [one._asdict() for one in found.workers],
                 "breakers": [one._asdict() for one in found.breakers],
                 "dead_letters": [one._asdict() for one in found.dead_letters],
+                "budgets": [one._asdict() for one in found.budgets],
+                "paused_keys": [one._asdict() for one in found.paused_keys],
             }
         )
         return
@@ -101,6 +108,7 @@ def _print_status(found: Status) -> None:
                 if found.facts.sources
                 else "none, scanning is off: add pages to policy sources",
             ),
+            ("model", _model(found)),
         ]
     )
     paused = {pause.queue: pause for pause in found.pauses}
@@ -137,6 +145,24 @@ def _print_status(found: Status) -> None:
             ],
             right=("id",),
         )
+
+
+def _model(found: Status) -> Cell:
+    """What keeps calls to the model from being made, else what was spent on them today."""
+    for key in found.paused_keys:
+        return Cell(f"calls are paused: {PAUSES.get(key.reason, key.reason)} ({span(key.wait_s)})", "yellow")
+    for budget in found.budgets:
+        spent = f"{dollars(budget.spent_usd)} of {dollars(budget.limit_usd)} a {budget.scope}"
+        if budget.scope != "agent" and budget.spent_usd >= budget.for_agents_usd:
+            whose = "all" if budget.spent_usd >= budget.limit_usd else "the agents' share"
+            return Cell(f"out of budget: {whose} is spent, {spent}; raise it in policy llm_budget", "yellow")
+    return Cell(
+        ", ".join(
+            f"{dollars(one.spent_usd)} of {dollars(one.limit_usd)} spent, {one.scope}"
+            for one in found.budgets
+            if one.scope != "agent"
+        )
+    )
 
 
 def _counts(one: overview.QueueCounts) -> tuple[object, ...]:

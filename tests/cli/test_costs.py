@@ -96,6 +96,7 @@ def test_budgets_and_a_paused_key_are_told_with_what_to_do(voxyz: Voxyz, sql: Se
     assert "$0.2500 of $1 spent, agents by themselves $0.7" in told
     assert "budget agent sage" in told
     assert "set another ANTHROPIC_API_KEY" in told
+    assert "calls are paused: the provider refuses the key" in voxyz("status").out
     found = voxyz("costs", "--json").json
     assert [one["reason"] for one in found["paused_keys"]] == ["key_refused"]
     assert {one["scope"]: one["limit_usd"] for one in found["budgets"]} == {
@@ -115,3 +116,13 @@ def test_a_preview_goes_by_the_prices_of_the_policy(voxyz: Voxyz, sql: Session) 
     assert after["calls"] == before["calls"]
     assert after["usd"] == pytest.approx(10 * before["usd"], rel=0.01)
     assert "expected: " in voxyz("schedule", "--preview", "7").out.splitlines()[-1]
+
+
+def test_status_says_when_the_budget_is_spent(voxyz: Voxyz, sql: Session) -> None:
+    budget(sql, per_day_usd=1.0)
+    spend(sql, 0.7)
+    assert "the agents' share is spent, $0.7000 of $1.00 a day" in voxyz("status").out
+    spend(sql, 0.3, by_human=True)
+    assert "out of budget: all is spent, $1.00 of $1.00 a day; raise it" in voxyz("status").out
+    budget(sql, per_day_usd=2.0)
+    assert "$1.00 of $2.00 spent, day" in voxyz("status").out
