@@ -5,6 +5,10 @@ vacuum may remove them, and somebody's long transaction forbids that: then every
 claims come back full, the next one starts where the last stopped, priority by priority. That place is a hint only: what is
 inserted before it (more urgent, or due earlier but committed late) is found by a scan from the top, which comes before
 every sleep and once a second when busy, and takes at most a tenth of the time.
+
+A claim's commit does not wait for the disk, nor for a replica: between an insert and its handler there is one such wait, the
+writer's own. A server that crashes within about half a second may forget the claim; then the row is queued again, as after a
+crash of ours, and what was begun is fenced out. A completion waits, and what it waits for has its claim before it.
 """
 
 from collections.abc import Callable

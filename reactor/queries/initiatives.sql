@@ -6,6 +6,7 @@ with due as materialized (
   where idea.status = 'queued'
     and idea.run_at <= (select ops_now())
     and not exists (select from ops_pauses as pause where pause.queue = 'initiative')
+    and (select set_config('synchronous_commit', 'off', true)) = 'off'
   order by idea.priority desc, idea.run_at, idea.id
   limit %(limit)s
   for no key update skip locked

@@ -6,6 +6,7 @@ with due as materialized (
   where talk.status = 'queued'
     and talk.run_at <= (select ops_now())
     and not exists (select from ops_pauses as pause where pause.queue = 'roundtable')
+    and (select set_config('synchronous_commit', 'off', true)) = 'off'
   order by talk.priority desc, talk.run_at, talk.id
   limit %(limit)s
   for no key update skip locked

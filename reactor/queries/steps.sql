@@ -10,6 +10,7 @@ with due as materialized (
     and step.kind = any (%(kinds)s)
     and (%(agent)s::text is null or step.agent_id is null or step.agent_id = %(agent)s)
     and not exists (select from ops_pauses as pause where pause.queue = 'mission')
+    and (select set_config('synchronous_commit', 'off', true)) = 'off'
   order by step.priority desc, step.run_at, step.id
   limit %(limit)s
   for no key update skip locked
@@ -72,6 +73,7 @@ with due as materialized (
       and step.kind = any (%(kinds)s)
       and (%(agent)s::text is null or step.agent_id is null or step.agent_id = %(agent)s)
       and not exists (select from ops_pauses as pause where pause.queue = 'mission')
+      and (select set_config('synchronous_commit', 'off', true)) = 'off'
     order by step.run_at, step.id
     limit %(limit)s
     for no key update skip locked

@@ -59,6 +59,16 @@ def test_a_claim_writes_who_when_and_the_attempt(sql: Session, queue: Queue) -> 
     assert sql.execute(query.encode()).fetchall() == [("running", 1, worker, held.token, True)]
 
 
+@pytest.mark.parametrize("queue", Queue)
+def test_a_claim_does_not_wait_for_the_disk_and_what_follows_does(sql: Session, queue: Queue) -> None:
+    _one_each(sql)
+    sql.execute("set synchronous_commit = on")
+    with sql.transaction():
+        assert claim(sql, queue)
+        assert scalar(sql, "show synchronous_commit") == "off"
+    assert scalar(sql, "show synchronous_commit") == "on"
+
+
 def test_what_somebody_else_has_locked_is_skipped_without_waiting(sql: Session, second: Session) -> None:
     locked, free = new_step(sql), new_step(sql)
     second.execute("begin")
