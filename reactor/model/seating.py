@@ -5,13 +5,14 @@ moves a seat a little. Each round puts a seat where the others would have it on 
 """
 
 from collections.abc import Mapping, Sequence
-from math import cos, hypot, pi, sin
+from math import atan2, cos, hypot, pi, sin
 from typing import NamedTuple
 
 NEAREST = 0.35  # of a pair that could not like each other more; nobody sits on anybody's lap
 FARTHEST = 1.35
 UNKNOWN = 0.5  # the affinity of two who have never met
 ROUNDS = 120
+MOST_STRETCH = 2.0
 
 
 class Seat(NamedTuple):
@@ -58,11 +59,24 @@ def _moved(i: int, places: Sequence[tuple[float, float]], wanted: Sequence[float
 
 
 def _fitted(places: Sequence[tuple[float, float]]) -> list[Seat]:
-    """The picture fills the unit square."""
-    columns = [x for x, _ in places]
-    rows = [y for _, y in places]
+    """The picture turned so that it is wider than high, for rooms are, and in the middle of the unit square."""
+    count = len(places)
+    middle_x, middle_y = sum(x for x, _ in places) / count, sum(y for _, y in places) / count
+    centred = [(x - middle_x, y - middle_y) for x, y in places]
+    across = sum(x * x - y * y for x, y in centred)
+    angle = -atan2(2 * sum(x * y for x, y in centred), across) / 2
+    turned = [(x * cos(angle) - y * sin(angle), x * sin(angle) + y * cos(angle)) for x, y in centred]
+    columns, rows = [x for x, _ in turned], [y for _, y in turned]
     width, height = max(columns) - min(columns) or 1.0, max(rows) - min(rows) or 1.0
-    return [Seat((x - min(columns)) / width, (y - min(rows)) / height) for x, y in places]
+    # Stretched to fill the square, but no more than distances can bear.
+    height = max(height, width / MOST_STRETCH)
+    return [
+        Seat(
+            (x - (max(columns) + min(columns)) / 2) / width + 0.5,
+            (y - (max(rows) + min(rows)) / 2) / height + 0.5,
+        )
+        for x, y in turned
+    ]
 
 
 def spread(

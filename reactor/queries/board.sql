@@ -85,14 +85,14 @@ cross join lateral (
     coalesce(sum(call.cost_usd), 0)::float8 as cost_usd,
     coalesce(sum(call.would_cost_usd), 0)::float8 as would_usd
   from ops_llm_calls as call
-  where call.created_at >= ops_day_start()
+  where call.created_at >= (select ops_day_start())
 ) as spent
 cross join lateral (
   select
     coalesce(sum(call.cost_usd), 0)::float8 as cost_usd,
     coalesce(sum(call.would_cost_usd), 0)::float8 as would_usd
   from ops_llm_calls as call
-  where call.created_at >= date_trunc('month', today.day::timestamp) at time zone ops_company_timezone()
+  where call.created_at >= (select date_trunc('month', ops_day_start() at time zone ops_company_timezone()) at time zone ops_company_timezone())
 ) as month;
 
 -- name: costs
@@ -104,25 +104,10 @@ select
   sum(call.cost_usd)::float8 as cost_usd,
   sum(call.would_cost_usd)::float8 as would_usd
 from ops_llm_calls as call
-where call.created_at > ops_now() - make_interval(days => %(days)s::integer + 1)
-  and call.day > (ops_now() at time zone ops_company_timezone())::date - %(days)s::integer
+where call.created_at > (select ops_now()) - make_interval(days => %(days)s::integer + 1)
+  and call.day > (select (ops_now() at time zone ops_company_timezone())::date) - %(days)s::integer
 group by call.day, call.agent_id
 order by call.day, call.agent_id;
-
--- name: purposes
--- What the calls of the last %(days)s days were for, the dearest first.
-select
-  call.purpose,
-  count(*) as calls,
-  sum(call.cost_usd)::float8 as cost_usd,
-  sum(call.would_cost_usd)::float8 as would_usd,
-  avg(call.latency_ms)::float8 as latency_ms,
-  count(*) filter (where call.outcome not in ('ok', 'reserved')) as failed
-from ops_llm_calls as call
-where call.created_at > ops_now() - make_interval(days => %(days)s::integer)
-group by call.purpose
-order by sum(call.would_cost_usd) desc, call.purpose
-limit 12;
 
 -- name: mission_costs
 -- What the calls for those of %(missions)s that had any cost and would have cost.
@@ -144,8 +129,8 @@ from (
     substr(call.purpose, 6) as kind,
     call.would_cost_usd as would_usd
   from ops_llm_calls as call
-  where call.created_at > ops_now() - interval '30 days'
-    and call.purpose like 'step:%%'
+  where call.created_at > (select ops_now()) - interval '30 days'
+    and call.purpose like 'step:%'
     and call.outcome = 'ok'
   order by call.id desc
   limit 2000
@@ -227,22 +212,22 @@ limit %(limit)s;
 -- One row a queue: how many of its rows ended in the last minute and in the last five, of the last 20,000.
 select
   'mission' as queue,
-  count(*) filter (where step.completed_at > ops_now() - interval '1 minute') as last_minute,
-  count(*) filter (where step.completed_at > ops_now() - interval '5 minutes') as last_five
+  count(*) filter (where step.completed_at > (select ops_now()) - interval '1 minute') as last_minute,
+  count(*) filter (where step.completed_at > (select ops_now()) - interval '5 minutes') as last_five
 from ops_mission_steps as step
 where step.id > (select coalesce(max(newest.id), 0) - 20000 from ops_mission_steps as newest)
 union all
 select
   'roundtable' as queue,
-  count(*) filter (where talk.completed_at > ops_now() - interval '1 minute') as last_minute,
-  count(*) filter (where talk.completed_at > ops_now() - interval '5 minutes') as last_five
+  count(*) filter (where talk.completed_at > (select ops_now()) - interval '1 minute') as last_minute,
+  count(*) filter (where talk.completed_at > (select ops_now()) - interval '5 minutes') as last_five
 from ops_roundtable_queue as talk
 where talk.id > (select coalesce(max(newest.id), 0) - 20000 from ops_roundtable_queue as newest)
 union all
 select
   'initiative' as queue,
-  count(*) filter (where idea.completed_at > ops_now() - interval '1 minute') as last_minute,
-  count(*) filter (where idea.completed_at > ops_now() - interval '5 minutes') as last_five
+  count(*) filter (where idea.completed_at > (select ops_now()) - interval '1 minute') as last_minute,
+  count(*) filter (where idea.completed_at > (select ops_now()) - interval '5 minutes') as last_five
 from ops_initiative_queue as idea
 where idea.id > (select coalesce(max(newest.id), 0) - 20000 from ops_initiative_queue as newest);
 
@@ -259,7 +244,7 @@ select slot.name, slot.format, taken.due_at, taken.outcome, taken.roundtable_id
 from ops_slot_occurrences as taken
 join ops_conversation_slots as slot
   on slot.id = taken.slot_id
-where taken.due_at > ops_now() - interval '1 day'
+where taken.due_at > (select ops_now()) - interval '1 day'
 order by taken.due_at desc
 limit 20;
 
@@ -285,3 +270,20 @@ where event.id = %(root)s::bigint
   or event.root_id = %(root)s::bigint
 order by event.id
 limit %(limit)s;
+
+-- name: slow_statements
+-- Statements of reactors that run for over half a second by now, the longest first; a claim takes milliseconds.
+select
+  activity.pid,
+  activity.application_name as application,
+  extract(epoch from clock_timestamp() - activity.query_start)::float8 as running_s,
+  activity.wait_event_type is not distinct from 'Lock' as waits_for_a_lock,
+  left(regexp_replace(activity.query, '\s+', ' ', 'g'), 200) as statement
+from pg_stat_activity as activity
+where activity.state = 'active'
+  and activity.datname = current_database()
+  and activity.application_name like 'voxyz%'
+  and activity.query_start < clock_timestamp() - interval '0.5 seconds'
+  and activity.pid <> pg_backend_pid()
+order by activity.query_start
+limit 10;

@@ -1,12 +1,12 @@
 -- name: standing
 -- Today by the company's day, this month, and the last seven days: calls, USD, and USD had all been real; with the days that
 -- the last seven count for, from the first call on (at least one), and the month's days that are left, today's rest included.
-with today as (
+with today as materialized (
   select
     (ops_now() at time zone ops_company_timezone())::date as day,
     ops_company_timezone() as timezone
 ),
-spans as (
+spans as materialized (
   select
     today.day,
     today.timezone,
@@ -17,7 +17,7 @@ spans as (
     extract(epoch from (
       select least(ops_now() - min(call.created_at), interval '7 days')
       from ops_llm_calls as call
-      where call.created_at > ops_now() - interval '7 days'
+      where call.created_at > (select ops_now()) - interval '7 days'
     ))::float8 / 86400 as days_seen
   from today
 )
@@ -32,9 +32,9 @@ select
   (count(call.id) filter (where call.day >= spans.month))::integer as month_calls,
   coalesce(sum(call.cost_usd) filter (where call.day >= spans.month), 0)::float8 as month_usd,
   coalesce(sum(call.would_cost_usd) filter (where call.day >= spans.month), 0)::float8 as month_would_usd,
-  (count(call.id) filter (where call.created_at > ops_now() - interval '7 days'))::integer as week_calls,
-  coalesce(sum(call.cost_usd) filter (where call.created_at > ops_now() - interval '7 days'), 0)::float8 as week_usd,
-  coalesce(sum(call.would_cost_usd) filter (where call.created_at > ops_now() - interval '7 days'), 0)::float8
+  (count(call.id) filter (where call.created_at > (select ops_now()) - interval '7 days'))::integer as week_calls,
+  coalesce(sum(call.cost_usd) filter (where call.created_at > (select ops_now()) - interval '7 days'), 0)::float8 as week_usd,
+  coalesce(sum(call.would_cost_usd) filter (where call.created_at > (select ops_now()) - interval '7 days'), 0)::float8
     as week_would_usd
 from spans
 left join ops_llm_calls as call
@@ -54,7 +54,8 @@ select
   sum(call.cost_usd)::float8 as cost_usd,
   sum(call.would_cost_usd)::float8 as would_cost_usd
 from ops_llm_calls as call
-where call.day > (ops_now() at time zone ops_company_timezone())::date - %(days)s::integer
+where call.created_at > (select ops_now()) - make_interval(days => %(days)s::integer + 1)
+  and call.day > (select (ops_now() at time zone ops_company_timezone())::date) - %(days)s::integer
 group by call.day
 order by call.day desc;
 
@@ -73,7 +74,8 @@ select
 from ops_llm_calls as call
 left join ops_agents as agent
   on agent.id = call.agent_id
-where call.day > (ops_now() at time zone ops_company_timezone())::date - %(days)s::integer
+where call.created_at > (select ops_now()) - make_interval(days => %(days)s::integer + 1)
+  and call.day > (select (ops_now() at time zone ops_company_timezone())::date) - %(days)s::integer
 group by call.agent_id, agent.display_name
 order by cost_usd desc, would_cost_usd desc, name;
 
@@ -90,7 +92,8 @@ select
   sum(call.cost_usd)::float8 as cost_usd,
   sum(call.would_cost_usd)::float8 as would_cost_usd
 from ops_llm_calls as call
-where call.day > (ops_now() at time zone ops_company_timezone())::date - %(days)s::integer
+where call.created_at > (select ops_now()) - make_interval(days => %(days)s::integer + 1)
+  and call.day > (select (ops_now() at time zone ops_company_timezone())::date) - %(days)s::integer
 group by call.purpose
 order by cost_usd desc, would_cost_usd desc, name;
 
@@ -107,7 +110,8 @@ select
   sum(call.cost_usd)::float8 as cost_usd,
   sum(call.would_cost_usd)::float8 as would_cost_usd
 from ops_llm_calls as call
-where call.day > (ops_now() at time zone ops_company_timezone())::date - %(days)s::integer
+where call.created_at > (select ops_now()) - make_interval(days => %(days)s::integer + 1)
+  and call.day > (select (ops_now() at time zone ops_company_timezone())::date) - %(days)s::integer
 group by call.model
 order by cost_usd desc, would_cost_usd desc, name;
 
@@ -127,7 +131,8 @@ from ops_llm_calls as call
 left join ops_missions as mission
   on mission.id = call.mission_id
 where call.mission_id is not null
-  and call.day > (ops_now() at time zone ops_company_timezone())::date - %(days)s::integer
+  and call.created_at > (select ops_now()) - make_interval(days => %(days)s::integer + 1)
+  and call.day > (select (ops_now() at time zone ops_company_timezone())::date) - %(days)s::integer
 group by call.mission_id, mission.title
 order by cost_usd desc, would_cost_usd desc, call.mission_id desc
 limit %(limit)s;

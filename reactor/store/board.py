@@ -66,17 +66,6 @@ class DayCost(NamedTuple):
     would_usd: float
 
 
-class PurposeCost(NamedTuple):
-    """What calls for one purpose came to; ``latency_ms`` on average."""
-
-    purpose: str
-    calls: int
-    cost_usd: float
-    would_usd: float
-    latency_ms: float | None
-    failed: int
-
-
 class Conversation(NamedTuple):
     """A conversation in a list; ``turns_planned`` None until it has begun."""
 
@@ -138,6 +127,16 @@ class Occurrence(NamedTuple):
     roundtable_id: int | None
 
 
+class SlowStatement(NamedTuple):
+    """A statement of a reactor that has been running for ``running_s``."""
+
+    pid: int
+    application: str
+    running_s: float
+    waits_for_a_lock: bool
+    statement: str
+
+
 class Link(NamedTuple):
     """An event of a chain of causes."""
 
@@ -165,11 +164,6 @@ async def budgets(conn: Connection) -> Budgets:
 async def costs(conn: Connection, days: int) -> list[DayCost]:
     """What the last ``days`` days cost by agent, the oldest first; days without calls are left out."""
     return [DayCost._make(row) for row in await conn.fetch_all(_SQL["costs"], {"days": days})]
-
-
-async def purposes(conn: Connection, days: int) -> list[PurposeCost]:
-    """What the calls of the last ``days`` days were for, the dearest first, at most twelve."""
-    return [PurposeCost._make(row) for row in await conn.fetch_all(_SQL["purposes"], {"days": days})]
 
 
 async def mission_costs(conn: Connection, missions: Sequence[int]) -> dict[int, tuple[float, float]]:
@@ -234,3 +228,8 @@ async def horizon_age_s(conn: Connection) -> float | None:
 async def chain(conn: Connection, root: int, limit: int = 50) -> list[Link]:
     """The event ``root`` and what followed from it, in order."""
     return [Link._make(row) for row in await conn.fetch_all(_SQL["chain"], {"root": root, "limit": limit})]
+
+
+async def slow_statements(conn: Connection) -> list[SlowStatement]:
+    """What reactors are at for over half a second by now, the longest first, at most ten."""
+    return [SlowStatement._make(row) for row in await conn.fetch_all(_SQL["slow_statements"])]

@@ -153,5 +153,5 @@ def _note(viewer: Viewer, kind: str, text: str, forgiven: str) -> None:
 
 def one(sql: Sql, statement: str, *values: object) -> Any:
     """The single value that the statement answers."""
-    row = sql.execute(statement.encode(), values).fetchone()
+    row = sql.execute(statement.encode(), values or None).fetchone()
     return row[0] if row else None

@@ -107,7 +107,7 @@ def furnish(sql: Sql) -> None:
         for one_, other, drift, reason in DRIFTS:
             moved = round(drift * dice.uniform(0.3, 1.2) * dice.choice((1, 1, 1, -0.6)), 3)
             sql.execute(
-                "select ops_apply_drift(%s, %s, %s, %s, %s)",
+                "select ops_apply_drift(%s, %s, %s::numeric, %s, %s)",
                 (one_, other, moved, reason, f"roundtable:{900 + round_}:{one_}{other}"),
             )
     for agent, kind, text, tag in MEMORIES:
@@ -205,38 +205,41 @@ def take(browser: Browser, house: House, to: Path) -> list[Path]:
     talk = _talk(house.sql, "debate", "Smaller bags or fewer roasts?", ["sage", "scout", "xalt"])
     for page in pages.values():
         expect(page.locator("#talk .topic")).to_have_text("Smaller bags or fewer roasts?")
-    _until(house.sql, f"select count(*) >= 4 from ops_roundtable_turns where conversation_id = {talk}")
+    _until(house.sql, f"select count(*) >= 3 from ops_roundtable_turns where conversation_id = {talk}")
     for name, page in pages.items():
         page.wait_for_timeout(600)
         taken.append(_shot(page, to / f"ops-{name}.png"))
-        if name.startswith("desktop"):
-            taken.append(_shot(page, to / f"ops-{name}-whole.png", full_page=True))
     desk = pages["desktop-light"]
+    for part in ("talk", "relations"):
+        desk.locator(f"#{part}").evaluate("part => part.scrollIntoView({behavior: 'instant'})")
+        taken.append(_shot(desk, to / f"ops-desktop-light-{part}.png"))
+    desk.evaluate("scrollTo(0, 0)")
     for name, place in (
         ("conversation", f"roundtable/{talk}"),
         ("agent", "agent/sage"),
         ("pair", "pair/sage:xalt"),
     ):
         desk.evaluate("place => document.querySelector('#sheet').close()")
-        desk.locator(f'a[data-sheet][href="/ops/{place}"]').first.evaluate("link => link.click()")
+        desk.locator(f'a[data-sheet][href="/ops/{place}"]').first.dispatch_event("click")
         expect(desk.get_by_role("dialog")).to_be_visible()
         taken.append(_shot(desk, to / f"ops-sheet-{name}.png"))
     return taken
 
 
-def _shot(page: Page, path: Path, *, full_page: bool = False) -> Path:
-    page.screenshot(path=path, full_page=full_page, animations="disabled")
+def _shot(page: Page, path: Path) -> Path:
+    page.screenshot(path=path, animations="disabled")
     return path
 
 
 def main(to: Path) -> None:
     """All pictures are new."""
     to.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=PATIENCE_MS)
     with private_server(chosen_binaries()) as server:
         server.run("create database brightside")
         dsn = server.dsn_of("brightside")
         trio.run(migrate, dsn)
-        with running(dsn, "mission", "roundtable", "initiative", "web", latency_ms="900") as house:
+        with running(dsn, "mission", "roundtable", "initiative", "web", latency_ms="1800") as house:
             furnish(house.sql)
             enliven(house)
             with sync_playwright() as playwright:

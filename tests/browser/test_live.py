@@ -7,34 +7,30 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import stage
-from tests.browser.conftest import House, Look, one
+from tests.browser.conftest import House, Look, one, running
 from tests.support.tcp_switch import switch_to
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_conversation_arrives_turn_by_turn(house: House, look: Look) -> None:
-    page = look(house.url).live().page
-    page.evaluate(
-        "() => { window.counts = new Set(); new MutationObserver(() => window.counts.add("
-        "document.querySelectorAll('#talk .turn').length)).observe(document.querySelector('#talk .inside'),"
-        " {childList: true, subtree: true}); }"
-    )
-    id = stage.conversation(house.sql, "Who waters the plants?")
-    expect(page.locator("#talk .topic")).to_have_text("Who waters the plants?")
-    expect(page.locator("#talk .talk-head")).to_contain_text("succeeded")
-    turns = one(house.sql, "select count(*) from ops_roundtable_turns where conversation_id = %s", id)
-    expect(page.locator("#talk .turn")).to_have_count(turns)
-    assert turns >= 2
-    seen = set(page.evaluate("() => [...window.counts]"))
-    assert len(seen & set(range(1, turns + 1))) >= 2, f"they came all at once: {seen}"
-    expect(page.locator("#room")).to_contain_text(
-        one(
-            house.sql,
-            "select dialogue from ops_roundtable_turns where conversation_id = %s order by turn desc",
-            id,
+def test_a_conversation_arrives_turn_by_turn(database: str, look: Look) -> None:
+    with running(database, "roundtable", "web", latency_ms="1200") as house:
+        page = look(house.url, forgiven="net::ERR_").live().page
+        page.evaluate(
+            "() => { window.counts = new Set(); new MutationObserver(() => window.counts.add("
+            "document.querySelectorAll('#talk .turn').length)).observe(document.querySelector('#talk .inside'),"
+            " {childList: true, subtree: true}); }"
         )
-    )
+        id = stage.conversation(house.sql, "Who waters the plants?")
+        expect(page.locator("#talk .topic")).to_have_text("Who waters the plants?")
+        expect(page.locator("#talk .talk-head")).to_contain_text("succeeded")
+        turns = one(house.sql, "select count(*) from ops_roundtable_turns where conversation_id = %s", id)
+        expect(page.locator("#talk .turn")).to_have_count(turns)
+        seen = set(page.evaluate("() => [...window.counts]"))
+        assert turns >= 2
+        assert len(seen & set(range(1, turns + 1))) >= 2, f"they came all at once: {seen}"
+        last = "select dialogue from ops_roundtable_turns where conversation_id = %s order by turn desc"
+        expect(page.locator("#room")).to_contain_text(one(house.sql, last, id))
 
 
 def test_a_person_asks_and_is_answered(house: House, look: Look) -> None:

@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 from reactor.model.affinity import label
 from reactor.model.seating import Seat, seats, spread
 
-ROOM_WIDTH: Final = 860
-ROOM_HEIGHT: Final = 620
+ROOM_WIDTH: Final = 880
+ROOM_HEIGHT: Final = 600
 _MARGIN_X: Final = 118
 _MARGIN_TOP: Final = 134  # a bubble has room above its seat
 _MARGIN_BOTTOM: Final = 78
-_APART_X: Final = 236
-_APART_Y: Final = 200
+_APART_X: Final = 146
+_APART_Y: Final = 164
 
 
 class Line(NamedTuple):

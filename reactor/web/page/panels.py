@@ -13,8 +13,11 @@ from zoneinfo import ZoneInfo
 import trio
 
 from reactor.engine.supervisor import Reactor
+from reactor.handlers.foresight import foresee
+from reactor.llm.metering import PRICES, price_of
+from reactor.model.forecast import month_end
 from reactor.model.queues import Queue
-from reactor.model.schedule import NotUnderstood, next_after, preview
+from reactor.model.schedule import NotUnderstood
 from reactor.pg import Connection
 from reactor.store import (
     agents,
@@ -22,6 +25,7 @@ from reactor.store import (
     breakers,
     control,
     conversations,
+    costs,
     doctor,
     events,
     fleet,
@@ -44,6 +48,7 @@ MISSIONS: Final = 14
 TALKS: Final = 12
 WAITING: Final = 50
 DAYS: Final = 14
+BUBBLES: Final = 3
 FLEET: Final = 12
 
 Values = dict[str, Any]
@@ -105,13 +110,14 @@ async def _room(_desk: Desk, conn: Connection) -> Values:
     seated = await board.room(conn)
     affinities = await _affinities(conn)
     places = drawing.room([one.id for one in seated], affinities)
-    latest = max((one.said_at for one in seated if one.said_at), default=None)
+    spoken = sorted((one.said_at, one.id) for one in seated if one.said_at and one.dialogue)
     return {
         "seated": seated,
         "places": places,
         "lines": drawing.lines(places, affinities),
         "names": {one.id: one.display_name for one in seated},
-        "latest": latest,
+        "bubbles": [who for _, who in spoken[-BUBBLES:]],
+        "digest": await board.digest(conn),
     }
 
 
@@ -153,6 +159,11 @@ async def _talk(_desk: Desk, conn: Connection) -> Values:
         "names": await _names(conn),
         "people": [one for one in await agents.roster(conn) if one.active],
         "formats": sorted(await conversations.formats(conn)),
+        "why": {
+            one.id: (await why.why(conn, "roundtable", one.id)).sentence
+            for one in talks
+            if one.status in ("waiting", "queued")
+        },
     }
 
 
@@ -202,29 +213,16 @@ async def _relations(_desk: Desk, conn: Connection) -> Values:
     }
 
 
-async def _schedule(_desk: Desk, conn: Connection) -> Values:
+async def _schedule(desk: Desk, conn: Connection) -> Values:
+    price = price_of(desk.settings.model, PRICES)
     rules = await schedule.rules(conn)
-    slots = await schedule.slots(conn)
-    usable, problems = [], []
-    for slot in slots:
-        try:
-            next_after(slot, rules.now)
-            usable.append(slot)
-        except NotUnderstood as error:
-            problems.append(str(error))
-    coming = [
-        (one, _local(one.at, one.slot.zone))
-        for one in preview(usable, rules.now, 1)
-        if one.at <= rules.now + timedelta(days=1)
-    ]
-    return {
-        "coming": coming,
-        "silent": await schedule.quiet(conn, [one.at for one, _ in coming]),
-        "limits": await schedule.limits(conn),
-        "past": await board.occurrences(conn),
-        "problems": problems,
-        "paused": rules.paused,
-    }
+    values: Values = {"past": await board.occurrences(conn), "paused": rules.paused, "problem": None}
+    try:
+        found = await foresee(conn, 1, (price.input_usd, price.output_usd))
+    except NotUnderstood as error:
+        return {**values, "problem": str(error), "coming": [], "forecast": None, "most": 0}
+    coming = [(one, _local(one.at, one.slot.zone)) for one in found.due]
+    return {**values, "coming": coming, "forecast": found.forecast, "most": found.most_a_day}
 
 
 def _local(at: datetime, zone: str) -> str:
@@ -242,25 +240,24 @@ async def _costs(desk: Desk, conn: Connection) -> Values:
     ]
     totals = [sum(value for _, value in stack) for stack in stacks]
     highest = max([*totals, 0.01])
-    by_agent: dict[str, list[float]] = {}
-    for one in rows:
-        entry = by_agent.setdefault(one.agent_id or "", [0, 0.0, 0.0])
-        entry[0] += one.calls
-        entry[1] += one.cost_usd
-        entry[2] += one.would_usd
-    lately = [value for value in totals[-8:-1] if value > 0]
+    standing = await costs.standing(conn)
     return {
         "real": real,
         "model": desk.settings.model,
         "budgets": budgets,
+        "month_end": _month_end(standing, real=real),
         "days": days,
         "totals": totals,
         "highest": highest,
         "bars": drawing.columns(stacks, 700, 150, highest),
-        "by_agent": sorted(by_agent.items(), key=lambda one: -one[1][2]),
-        "purposes": await board.purposes(conn, DAYS),
-        "usual_day": sum(lately) / len(lately) if lately else None,
+        "by_agent": await costs.sums(conn, "agent", DAYS),
+        "by_purpose": await costs.sums(conn, "purpose", DAYS),
     }
+
+
+def _month_end(it: costs.Standing, *, real: bool) -> float:
+    spent, lately = (it.month_usd, it.week_usd) if real else (it.month_would_usd, it.week_would_usd)
+    return month_end(spent, lately, days_seen=it.days_seen, days_left=it.days_left)
 
 
 async def _policies(_desk: Desk, conn: Connection) -> Values:
@@ -273,7 +270,7 @@ async def _health(desk: Desk, conn: Connection) -> Values:
         "breakers": await breakers.breakers(conn),
         "facts": await overview.facts(conn),
         "transaction": next(iter(await doctor.old_transactions(conn)), None),
-        "horizon_s": await board.horizon_age_s(conn),
+        "slow": await board.slow_statements(conn),
         "here": _here(desk.health.reactor),
     }
 

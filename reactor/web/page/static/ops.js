@@ -5,7 +5,8 @@
 "use strict";
 (() => {
   const MOST_ROWS = 200;
-  const GATHER_MS = 300; // events that come together ask for a panel once
+  const GATHER_MS = 200; // events that come together ask for a panel once
+  const ELSEWHERE_MS = 1500; // and for one that is not on the screen
   const LOOK_AGAIN_MS = 15000; // what no event tells: ages, heartbeats, a step that began
   const REPLAY_MOST_MS = 2200;
   const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -21,8 +22,9 @@
     if (event.target.form) dirty.add(event.target.form);
   });
   const careful = {
-    beforeNodeMorphed: (old, fresh) =>
-      !(old instanceof HTMLFormElement && dirty.has(old) && fresh instanceof HTMLFormElement),
+    beforeNodeMorphed: (old) =>
+      !(old instanceof HTMLFormElement && dirty.has(old)) &&
+      !(old === document.activeElement && old.matches("input, textarea, select")),
     beforeAttributeUpdated: (name, node) => !(name === "open" && node instanceof HTMLDetailsElement),
     beforeNodeRemoved: (node) => !(node instanceof HTMLElement && node.dataset && "kept" in node.dataset),
   };
@@ -30,7 +32,7 @@
   function morph(place, html) {
     const scrolled = all("[tabindex]", place).filter((node) => node.scrollTop > 0 || isAtEnd(node))
       .map((node) => [node, isAtEnd(node) ? Infinity : node.scrollTop]);
-    Idiomorph.morph(place, html, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: careful });
+    Idiomorph.morph(place, html, { morphStyle: "innerHTML", callbacks: careful });
     htmx.process(place);
     for (const [node, top] of scrolled) node.scrollTop = Math.min(top, node.scrollHeight);
     tick();
@@ -43,19 +45,28 @@
   // ---- panels
 
   const panels = all("[data-panel]");
-  const wanted = new Set();
-  let gathering = 0;
+  const onScreen = new Set(panels);
+  const waiting = new Map(); // panel: its timer
+  const asking = new Set();
 
-  function want(place, fresh) {
-    wanted.add(place);
-    if (!gathering) gathering = setTimeout(gather, fresh ? 0 : GATHER_MS);
+  /* What is on the screen is asked for at once, the rest when there is time; nobody is asked twice at a time. */
+  function want(place, soon) {
+    const inMs = soon ? 0 : onScreen.has(place) ? GATHER_MS : ELSEWHERE_MS;
+    const timer = waiting.get(place);
+    if (timer && timer.at <= Date.now() + inMs) return;
+    if (timer) clearTimeout(timer.id);
+    waiting.set(place, { at: Date.now() + inMs, id: setTimeout(() => ask(place), inMs) });
   }
 
-  async function gather() {
-    const now = [...wanted];
-    wanted.clear();
-    await Promise.all(now.map(refresh));
-    gathering = wanted.size ? setTimeout(gather, GATHER_MS) : 0;
+  async function ask(place) {
+    waiting.delete(place);
+    if (asking.has(place)) {
+      want(place);
+      return;
+    }
+    asking.add(place);
+    await refresh(place);
+    asking.delete(place);
   }
 
   async function refresh(place) {
@@ -69,7 +80,7 @@
   }
 
   function wantAll() {
-    for (const place of panels) if (!("own" in place.dataset)) want(place, true);
+    for (const place of panels) if (!("own" in place.dataset)) want(place, onScreen.has(place));
   }
 
   function concerned(kind) {
@@ -141,7 +152,8 @@
     if (!rows) return;
     const row = one("#feed-row").content.firstElementChild.cloneNode(true);
     row.dataset.event = event.id;
-    row.classList.add(`k-${event.kind.split("_").pop()}`);
+    const end = event.kind.split("_").pop();
+    if (/^[a-z]+$/.test(end)) row.classList.add(`k-${end}`);
     if (!event.final) row.classList.add("provisional");
     const at = one("time", row);
     at.dateTime = event.created_at;
@@ -163,7 +175,7 @@
     else {
       row.classList.add("fresh");
       rows.prepend(row);
-      const nothing = rows.parentElement.querySelector(".empty");
+      const nothing = one("#feed .empty");
       if (nothing) nothing.remove();
       while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
     }
@@ -176,7 +188,6 @@
   }
 
   function span(seconds) {
-    if (seconds < 10) return `${seconds.toFixed(1)} s`;
     if (seconds < 60) return `${Math.round(seconds)} s`;
     if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
     if (seconds < 86400) return `${Math.round(seconds / 3600)} h`;
@@ -336,6 +347,17 @@
       for (const entry of seen) links.get(entry.target.id)?.classList.toggle("here", entry.isIntersecting);
     }, { rootMargin: "-20% 0px -60% 0px" });
     for (const part of parts) watcher.observe(part);
+    const eyes = new IntersectionObserver((seen) => {
+      for (const entry of seen) {
+        const place = one("[data-panel]", entry.target) || entry.target;
+        if (!entry.isIntersecting) onScreen.delete(place);
+        else if (!onScreen.has(place)) {
+          onScreen.add(place);
+          if (waiting.has(place)) want(place, true);
+        }
+      }
+    });
+    for (const part of parts) eyes.observe(part);
   }
 
   // ---- begin
