@@ -129,6 +129,8 @@ async def test_a_row_that_crashes_its_process_three_times_is_poison(database: st
             assert columns(sql, first, "crashes, attempt") == (crash, 0)
         assert reactor.rescuer.rescued[Queue.MISSION] == 6
     assert columns(sql, first, "failure_reason")[0].startswith("poison: ")
+    told = "select summary from ops_agent_events where kind = 'step_failed' and metadata ->> 'step_id' = %s::text"
+    assert scalar(sql, told, first) == columns(sql, first, "failure_reason")[0]
     assert scalar(sql, "select status from ops_missions where id = %s", whole) == "failed"
     rest = scalar(sql, "select status from ops_mission_steps where mission_id = %s and seq = 2", whole)
     assert rest == "cancelled"

@@ -92,6 +92,7 @@ async def test_told_while_idle_it_says_that_it_left(database: str, sql: Session)
     assert scalar(sql, "select state from ops_workers") == "stopped"
 
 
+@pytest.mark.chaos
 async def test_told_at_any_moment_of_its_work_it_leaves_nothing_running_and_nothing_done_twice(
     database: str, sql: Session
 ) -> None:
@@ -112,6 +113,7 @@ async def test_told_at_any_moment_of_its_work_it_leaves_nothing_running_and_noth
     assert scalar(sql, "select max(attempt) from ops_mission_steps where status = 'queued'") in (0, None)
 
 
+@pytest.mark.chaos
 async def test_work_done_is_written_and_work_that_takes_longer_goes_back(database: str, sql: Session) -> None:
     with daemon("mission", kinds=KINDS, DATABASE_URL=database, OPS_GRACE_S="2") as reactor:
         await reactor.until_ready()
@@ -137,6 +139,7 @@ async def test_a_second_signal_does_not_wait(database: str, sql: Session) -> Non
     assert columns(sql, id, "status, attempt") == ("queued", 0)
 
 
+@pytest.mark.chaos
 async def test_a_handler_that_ignores_its_cancellation_is_named_and_left_behind(
     database: str, sql: Session
 ) -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 
 import psycopg
+import pytest
 import trio
 
 from tests.engine.support import Session, insert, until_status
@@ -13,6 +14,7 @@ from tests.support.server import PrivateServer
 AWAY_S = 4.0
 
 
+@pytest.mark.chaos
 async def test_a_server_that_is_away_for_a_while_costs_two_lines_and_no_processor(
     server: PrivateServer, database: str, sql: Session
 ) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,10 @@ class Daemon:
 
 
 @contextmanager
-def daemon(*parts: str, kinds: str = "", **variables: str) -> Iterator[Daemon]:
+def daemon(*parts: str, kinds: str = "", under: Sequence[str] = (), **variables: str) -> Iterator[Daemon]:
     """A reactor with these ``parts`` and settings, not necessarily ready yet; killed at the end if it still runs.
 
-    ``kinds`` is the source of a module with kinds of its own.
+    ``kinds`` is the source of a module with kinds of its own; ``under`` is a command that executes the rest of its words.
     """
     with tempfile.TemporaryDirectory(prefix="voxyz-daemon-") as scratch:
         folder = Path(scratch)
@@ -95,7 +95,7 @@ def daemon(*parts: str, kinds: str = "", **variables: str) -> Iterator[Daemon]:
         settings = {"OPS_PORT": "0", "VOXYZ_LOG": "json", "VOXYZ_LLM": "mock", "TZ": "UTC", **variables}
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reactor.cli", "run", *parts],
+                [*under, sys.executable, "-m", "reactor.cli", "run", *parts],
                 cwd=folder,
                 env={**kept, "PYTHONPATH": f"{ROOT}:{folder}", **settings},
                 stdin=subprocess.DEVNULL,
