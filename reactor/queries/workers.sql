@@ -21,7 +21,8 @@ on conflict on constraint ops_workers_pkey do nothing;
 update ops_workers
 set
   state = %(state)s,
-  heartbeat_at = ops_now()
+  heartbeat_at = ops_now(),
+  working = working and %(state)s <> 'stopped'
 where id = %(id)s;
 
 -- name: set_liveness
@@ -61,7 +62,6 @@ with peers as materialized (
   from ops_workers as peer
   where peer.id <> %(id)s
     and peer.working
-    and peer.state in ('starting', 'ready', 'stopping')
   order by peer.id > %(id)s desc, peer.id
   limit 2
 )
@@ -88,7 +88,7 @@ peers as materialized (
   select peer.id, peer.liveness_key, peer.heartbeat_at, peer.working
   from ops_workers as peer
   where peer.id <> %(id)s
-    and peer.state in ('starting', 'ready', 'stopping')
+    and (peer.working or peer.state in ('starting', 'ready', 'stopping'))
 )
 select
   exists (select from beat) as registered,
@@ -157,7 +157,7 @@ set
   state = 'dead',
   working = false
 where worker.id = %(id)s
-  and worker.state in ('starting', 'ready', 'stopping')
+  and (worker.working or worker.state in ('starting', 'ready', 'stopping'))
   and ops_worker_is_dead(worker.liveness_key, worker.heartbeat_at)
 returning true;
 

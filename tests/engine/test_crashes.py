@@ -101,6 +101,21 @@ async def test_peers_of_one_that_works_look_after_it_between_the_beats(
         assert one.rescuer.rescued[Queue.MISSION] + two.rescuer.rescued[Queue.MISSION] == 1
 
 
+async def test_one_that_was_buried_alive_and_is_killed_before_it_knows_is_found_all_the_same(
+    database: str, sql: Session
+) -> None:
+    memory = Memory(known=("other",))
+    with victim(database, "other", 600) as process:
+        id = insert(sql, "other")
+        said = "select count(*) from ops_workers where pid = %s and working"
+        await until(lambda: scalar(sql, said, process.pid) == 1)
+        sql.execute("update ops_workers set state = 'dead' where pid = %s", (process.pid,))
+        kill(process)
+    async with reactor_on(database, memory, asleep=False):
+        await until_status(sql, id, "succeeded", within_s=20)
+    assert columns(sql, id, "crashes, attempt") == (1, 1)
+
+
 async def test_a_killed_step_of_a_mission_runs_again_and_the_mission_goes_on(
     database: str, sql: Session
 ) -> None:
