@@ -25,6 +25,7 @@ BENCHES = (
     "writers",
     "idle",
     "history",
+    "growth",
     "scale",
     "rescue",
     "listener",
@@ -63,7 +64,7 @@ def main(
     report_to: Path | None,
     earlier: tuple[Path, ...],
 ) -> None:
-    """Measure how fast it is: wake, drain, writers, idle, history, scale, rescue, listener, concurrency, start.
+    """Measure how fast it is: wake, drain, writers, idle, history, growth, scale, rescue, listener, concurrency, start.
 
     With --json the figures go to stdout; the progress always goes to stderr. Exits with 1 when a bench could not be
     carried out, never because of a figure.

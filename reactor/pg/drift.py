@@ -5,6 +5,7 @@ wanted; what had changed before and did not change in the run stays as wanted as
 somebody's accident for the truth. What people add is theirs: only what is missing or different is told.
 """
 
+import re
 from typing import Final, NamedTuple
 
 from reactor.pg.connection import Connection
@@ -168,5 +169,10 @@ async def differences(conn: Connection) -> list[Difference]:
     return [
         Difference(kind, name, (kind, name) not in there, definition)
         for kind, name, definition, same_server in await conn.fetch_all(_WANTED)
-        if (kind, name) not in there or (same_server and there[kind, name] != definition)
+        if (kind, name) not in there or (same_server and _plain(there[kind, name]) != _plain(definition))
     ]
+
+
+def _plain(definition: str) -> str:
+    """A definition without what a dump and a restore change in it: how a chain of conditions is put into brackets."""
+    return re.sub(r"[()\s]", "", definition)

@@ -33,7 +33,12 @@ Say = Callable[[str], None]
 Session = psycopg.Connection[tuple[Any, ...]]
 
 MANIFEST: Final = "manifest.json"
-_OWN: Final = ("ops_migrations", "ops_generation", "ops_guarded")  # what a database says about itself
+_OWN: Final = (
+    "ops_migrations",
+    "ops_generation",
+    "ops_guarded",
+    "ops_schema_objects",
+)  # what a database says about itself
 
 # What `migrate` fills: rows here do not mean that a database is in use.
 _SEEDED: Final = frozenset(

@@ -15,7 +15,7 @@ import trio
 from reactor.errors import UsageError
 from reactor.pg import moving
 from reactor.pg.migrations import migrate
-from tests.cli.conftest import Voxyz
+from tests.cli.conftest import COMMAND, Voxyz, environment
 from tests.support.queue_rows import new_mission, new_step, scalar
 from tests.support.server import PrivateServer
 
@@ -23,7 +23,8 @@ Sql = psycopg.Connection[tuple[Any, ...]]
 
 TABLES = (
     "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
-    " and relname like 'ops\\_%' and relname not in ('ops_migrations', 'ops_generation', 'ops_guarded') order by relname"
+    " and relname like 'ops\\_%' and relname not in"
+    " ('ops_migrations', 'ops_generation', 'ops_guarded', 'ops_schema_objects') order by relname"
 )
 
 
@@ -223,3 +224,27 @@ def run(server: PrivateServer, program: str, *arguments: str) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.chaos
+def test_an_embedded_database_moves_to_a_server_and_to_another_home(empty_database: str, here: Path) -> None:
+    def voxyz(*words: str, **variables: str) -> None:
+        done = subprocess.run(
+            [*COMMAND, *words],
+            cwd=here,
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+        assert done.returncode == 0, done.stderr
+
+    voxyz("init", "--yes", "--name", "Kiosk")
+    voxyz("copy", COPY_TO=empty_database)
+    with psycopg.connect(empty_database) as there:
+        assert scalar(there, "select value ->> 'name' from ops_policy where key = 'company'") == "Kiosk"
+    voxyz("export", "out")
+    voxyz("import", "out", VOXYZ_HOME=str(here / "other"))
+    voxyz("export", "again", VOXYZ_HOME=str(here / "other"))
+    policies = [(here / name / "ops_policy.csv.gz").read_bytes() for name in ("out", "again")]
+    assert policies[0] == policies[1]
