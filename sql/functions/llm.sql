@@ -643,3 +643,31 @@ $$;
 
 comment on function ops_llm_budget_changed() is
   'Trigger: another budget is looked at afresh; what waited for tomorrow because of the old one is due now.';
+
+create or replace function ops_llm_waits_for_budget()
+returns trigger
+language plpgsql
+security definer
+set search_path = public, pg_temp
+as $$
+begin
+  -- The lock makes this row and a new budget see each other, whichever comes first: a change under way is waited for here, and
+  -- one that comes later waits for this row.
+  perform
+  from ops_policy as policy
+  where policy.key = 'llm_budget'
+  for share;
+  if exists (
+    select
+    from ops_policy as policy
+    where policy.key = 'llm_budget'
+      and policy.updated_at >= old.started_at
+  ) then
+    new.run_at := ops_now();
+  end if;
+  return new;
+end
+$$;
+
+comment on function ops_llm_waits_for_budget() is
+  'Trigger: a row that was refused because of the budget does not wait for tomorrow when the budget has changed since it began.';

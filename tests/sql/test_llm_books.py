@@ -223,6 +223,25 @@ def test_a_raised_limit_makes_what_waited_for_tomorrow_due_now(sql: Session, clo
     assert spend(sql, 0.1).verdict == "ok"
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_row_refused_before_the_budget_changed_and_written_after_does_not_wait_for_tomorrow(
+    sql: Session, clock: Clock, changed: bool
+) -> None:
+    sql.execute(
+        "insert into ops_mission_steps (kind, status, attempt, started_at, claim_token)"
+        " values ('analyze', 'running', 1, ops_now(), gen_random_uuid())"
+    )
+    clock.step(1)
+    if changed:
+        budget(sql, per_day_usd=1.0)
+    sql.execute(
+        "update ops_mission_steps set status = 'queued', attempt = 0, run_at = ops_now() + interval '9 hours',"
+        " started_at = null, claim_token = null, failure_reason = 'out of budget: all is spent'"
+    )
+    waits = value(sql, "select extract(epoch from run_at - ops_now())::float8 from ops_mission_steps")
+    assert waits == (0 if changed else 9 * 3600)
+
+
 def test_many_who_reserve_at_once_never_reserve_more_than_there_is(database: str, sql: Session) -> None:
     budget(sql, per_day_usd=1.0, reserve_for_human=0.3)
 
