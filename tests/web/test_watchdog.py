@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import currentframe
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import trio
@@ -15,6 +16,8 @@ from structlog.testing import capture_logs
 
 from reactor.web.ports import open_door
 from reactor.web.watchdog import Watchdog
+from tests.engine.support import Session, insert, until_status
+from tests.support.daemon import daemon
 from tests.support.waiting import until
 
 
@@ -84,6 +87,24 @@ async def test_the_line_of_the_handler_is_named_however_deep_in_a_library_it_is(
         assert f"{__file__}:{line} " in logs[0]["handler"]
     finally:
         door.close()
+
+
+async def test_a_reactor_names_the_line_of_its_handler_that_keeps_the_loop(
+    database: str, sql: Session
+) -> None:
+    with daemon("mission", DATABASE_URL=database, VOXYZ_KINDS="tests.web.stubborn_kind") as reactor:
+        await reactor.until_ready()
+        id = insert(sql, "stubborn", '{"s": 4}')
+        await until_status(sql, id, "succeeded", within_s=30)
+        await reactor.until_logged("event_loop_turns_again")
+        [line] = reactor.log("event_loop_held")
+    source = Path(__file__).with_name("stubborn_kind.py")
+    at = (
+        source.read_text()
+        .splitlines()
+        .index('    time.sleep(step.payload["s"])  # noqa: ASYNC251 - this is the mistake')
+    )
+    assert line["handler"] == f"{source}:{at + 1} stubborn"
 
 
 async def test_a_loop_that_turns_is_left_alone() -> None:
