@@ -228,15 +228,15 @@ def test_a_row_refused_before_the_budget_changed_and_written_after_does_not_wait
     sql: Session, clock: Clock, changed: bool
 ) -> None:
     sql.execute(
-        "insert into ops_mission_steps (kind, status, attempt, started_at, claim_token)"
-        " values ('analyze', 'running', 1, ops_now(), gen_random_uuid())"
+        "insert into ops_mission_steps (kind, status, attempt, started_at, claimed_by, claim_token)"
+        " values ('analyze', 'running', 1, ops_now(), gen_random_uuid(), gen_random_uuid())"
     )
     clock.step(1)
     if changed:
         budget(sql, per_day_usd=1.0)
     sql.execute(
         "update ops_mission_steps set status = 'queued', attempt = 0, run_at = ops_now() + interval '9 hours',"
-        " started_at = null, claim_token = null, failure_reason = 'out of budget: all is spent'"
+        " started_at = null, claimed_by = null, claim_token = null, failure_reason = 'out of budget: all is spent'"
     )
     waits = value(sql, "select extract(epoch from run_at - ops_now())::float8 from ops_mission_steps")
     assert waits == (0 if changed else 9 * 3600)
