@@ -14,6 +14,8 @@ from tests.cli.conftest import COMMAND, Answer, Voxyz, environment
 from tests.support.scratch import scratch_directory
 from tests.support.server import PrivateServer
 
+pytestmark = pytest.mark.packaging
+
 ROOT = Path(__file__).parents[2]
 LARGEST_EXPOSURE = 20  # tenths of systemd's scale from 0 to 10; above 20 it is no longer "OK"
 
@@ -176,7 +178,6 @@ IN_A_NAMESPACE = """
 """
 
 
-@pytest.mark.packaging
 @needs_systemd
 def test_its_user_manager_starts_watches_restarts_and_stops_the_reactor(
     here: Path, server: PrivateServer, database: str
