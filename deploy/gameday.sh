@@ -19,7 +19,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 VOXYZ=${VOXYZ:-$here/../bin/voxyz-reactor}
 PATIENCE_S=${PATIENCE_S:-120}
 
-directory=$(mktemp -d /tmp/voxyz-gameday-XXXXXX)
+directory=$(mktemp -d "${TMPDIR:-/tmp}/voxyz-gameday-XXXXXX")
 chmod 755 "$directory"
 reactors=()
 servers=()
@@ -54,9 +54,7 @@ sql() { "$bindir/psql" -qtAX "$DATABASE_URL" -c "$1"; }
 is() { [ "$(sql "$1")" = "$2" ]; }
 
 # as_server COMMAND...: PostgreSQL does not run as root
-as_server() {
-    if [ "$(id -u)" -eq 0 ]; then setpriv --reuid "$account" --regid "$account" --clear-groups "$@"; else "$@"; fi
-}
+as_server() { "${server_account[@]}" "$@"; }
 
 free_port() {
     "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
@@ -153,7 +151,7 @@ ignore_startup_parameters = extra_float_digits
 INI
     printf '"voxyz" ""\n' > "$directory/users.txt"
     chmod 644 "$directory/pgbouncer.ini" "$directory/users.txt"
-    as_server "$pgbouncer" -q "$directory/pgbouncer.ini" &
+    "${server_account[@]}" "$pgbouncer" -q "$directory/pgbouncer.ini" &  # not through the function: its pid must be its own
     helper=$!
     export DATABASE_URL=postgresql://voxyz@127.0.0.1:$between/postgres
     until_true sql "select 1" || return 1
@@ -219,10 +217,13 @@ part_budget() {
 "$VOXYZ" --version > /dev/null || exit 1
 python=$(command -v python3)
 bindir=${PGBIN:-$("$here/../.venv/bin/python" -c 'from reactor.pg.embedded.binaries import wheel_binaries as b; print(b(18).bindir)')} || exit 1
-account=voxyz
-if [ "$(id -u)" -eq 0 ] && ! id "$account" > /dev/null 2>&1; then useradd --system --user-group --no-create-home "$account"; fi
+server_account=()
 mkdir -p "$directory/sockets"
-if [ "$(id -u)" -eq 0 ]; then chown "$account:$account" "$directory" "$directory/sockets"; fi
+if [ "$(id -u)" -eq 0 ]; then
+    id voxyz > /dev/null 2>&1 || useradd --system --user-group --no-create-home voxyz
+    server_account=(setpriv --reuid voxyz --regid voxyz --clear-groups)
+    chown voxyz:voxyz "$directory" "$directory/sockets"
+fi
 
 if [ $# -eq 0 ]; then set -- kill failover pooler budget; fi
 for name in "$@"; do
