@@ -84,11 +84,9 @@ async def test_handlers_stop_before_a_peer_begins_their_rows_and_the_line_comes_
             back_s = time.time() - healed_at
             await until_status(sql, insert(sql, "noop"), "succeeded", within_s=20)
             assert columns(sql, id, "status, crashes, attempt") == ("running", 1, 1)
-        assert [line["event"] for line in reactor.log("not_listening", "cut_off", "listening_again")] == [
-            "cut_off",
-            "not_listening",
-            "listening_again",
-        ]
+        said = [line["event"] for line in reactor.log("not_listening", "cut_off", "listening_again")]
+        assert sorted(said[:-1]) == ["cut_off", "not_listening"]
+        assert said[-1] == "listening_again"
     sys.stdout.write(
         f"packets lost: handlers stopped after {stopped_at - swallowed_at:.1f} s, the peer began the row after"
         f" {peer.began_at[id] - swallowed_at:.1f} s; heard again {back_s:.1f} s after the network was back\n"
