@@ -88,7 +88,7 @@ def _idle(server: Server, seconds: int) -> dict[str, float]:
     ):
         running.await_ready()
         wait_until(lambda: _connections(sql) > 1, "its connections", within_s=30)
-        time.sleep(5)
+        time.sleep(seconds * 2)  # a database just made is looked over by autovacuum first
         before = _position(sql)
         time.sleep(seconds)
         return {

@@ -55,6 +55,12 @@ class Running:
         self.errors.seek(0)
         return self.errors.read()
 
+    def await_ready(self) -> None:
+        """It says that it is ready."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("ready"), line + self.said()
+
     def last_words(self, code: int) -> str:
         """The last line on stderr of a process that ends by itself with ``code``."""
         assert self.process.wait(DEADLINE_S) == code, self.said()
@@ -85,9 +91,7 @@ def reactor(
         running = Running(process, errors)
         try:
             if ready:
-                assert process.stdout is not None
-                line = process.stdout.readline()
-                assert line.startswith("ready"), line + running.said()
+                running.await_ready()
             yield running
         finally:
             process.terminate()

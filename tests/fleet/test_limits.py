@@ -48,12 +48,13 @@ def test_four_reactors_run_exactly_as_many_rows_as_the_limit_allows(
 ) -> None:
     limit(sql, mission=3)
     sql.execute(ONLOOKER)
-    rows = 400
+    rows = 200
     for _ in range(rows):
         new_step(sql, payload='{"sleep_s": 0.02}')
     with ExitStack() as fleet:
-        for _ in range(4):
-            fleet.enter_context(reactor(database, here))
+        started = [fleet.enter_context(reactor(database, here, ready=False)) for _ in range(4)]
+        for one in started:
+            one.await_ready()
         until(
             lambda: scalar(sql, "select count(*) from ops_mission_steps where status = 'succeeded'") == rows
         )
@@ -163,16 +164,21 @@ def test_calls_with_one_key_are_limited_over_four_processes(here: Path, database
         messages_api_beside(lambda asked: Say(body=message(asked), after_s=0.05)) as api,
         ExitStack() as fleet,
     ):
-        for _ in range(4):
+        started = [
             fleet.enter_context(
                 reactor(
                     database,
                     here,
+                    ready=False,
                     VOXYZ_LLM="anthropic",
                     ANTHROPIC_API_KEY="sk-test-0123456789",
                     ANTHROPIC_BASE_URL=api.url,
                 )
             )
+            for _ in range(4)
+        ]
+        for one in started:
+            one.await_ready()
         until(
             lambda: scalar(sql, "select count(*) from ops_mission_steps where status = 'succeeded'") == steps
         )
