@@ -30,6 +30,7 @@ BENCHES = (
     "rescue",
     "listener",
     "concurrency",
+    "web",
     "pause",
     "start",
     "tables",
