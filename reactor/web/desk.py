@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NoReturn
 
+from starlette.responses import Response
+
 from reactor.engine.supervisor import Reactor
 from reactor.pg import Connection, ListeningConnection, Pool, connect
 from reactor.settings import Settings
@@ -16,6 +18,7 @@ from reactor.web.access import Rules
 from reactor.web.feed import Feed
 from reactor.web.health import Health
 from reactor.web.problems import NotReady
+from reactor.web.shared import Shared
 
 CONNECTIONS: Final = 4
 ANSWER_WITHIN_S: Final = 5.0
@@ -33,6 +36,7 @@ class Desk:
         self.health = health
         self.rules = rules or Rules(settings.api_token, settings.read_token)
         self.feed = Feed(self._listen, self._tell_viewers, chance=random.random)
+        self.shared: Shared[Response] = Shared()
         self._pool = Pool(self._connect, limit=CONNECTIONS, acquire_timeout_s=ANSWER_WITHIN_S)
 
     async def run(self) -> NoReturn:
@@ -62,6 +66,7 @@ class Desk:
         async with self._pool.connection() as conn, conn.transaction():
             await conn.run(_BOUNDED)
             yield conn
+        self.shared.forget()
         self.reactor.announcer.written()
 
     async def _connect(self) -> Connection:

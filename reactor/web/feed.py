@@ -33,7 +33,9 @@ log = structlog.get_logger()
 CHANNEL: Final = "ops_events"
 LOOK_EVERY_S: Final = 1.0  # whoever writes by hand announces nothing
 GAP_S: Final = 0.05
-SHARE: Final = 0.1  # of this process's time that looking and passing on may take, up to a gap of LOOK_EVERY_S
+SHARE: Final = (
+    0.05  # of this process's time that looking and passing on may take, up to a gap of LOOK_EVERY_S
+)
 LINGER_S: Final = 5.0  # a page that is loaded again is not worth a new connection
 SAY_VIEWERS_EVERY_S: Final = 5.0
 HORIZON_OLD_S: Final = 10.0

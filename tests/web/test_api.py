@@ -141,6 +141,13 @@ async def test_how_everything_stands_is_told_in_one_look(database: str, sql: Ses
     assert {one["queue"] for one in status["queues"]} == {"mission", "roundtable", "initiative"}
 
 
+async def test_a_shared_answer_never_hides_a_change_made_here(database: str) -> None:
+    async with house(database) as it:
+        before = told(await it.get("/status"), 200)["queues"][0]["queued"]
+        await it.made("/steps", {"kind": "noop"})
+        assert told(await it.get("/status"), 200)["queues"][0]["queued"] == before + 1
+
+
 # -- work
 
 

@@ -33,6 +33,7 @@ from reactor.web.api.serve import PREFIX
 from reactor.web.problems import Refused
 
 TOPIC = Topic("agents")
+SHARED_S = 1.0  # their figures count whole tables
 MemoryKind = Literal["insight", "pattern", "strategy", "preference", "lesson"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Tags = Annotated[list[Annotated[Name, StringConstraints(max_length=100)]], Field(max_length=20)]
@@ -157,7 +158,7 @@ async def _agent(conn: Connection, id: str) -> AgentOut:
     return found[0]
 
 
-@TOPIC.get("/agents", "Everybody, by id", Listed(AgentOut), query=PageQuery)
+@TOPIC.get("/agents", "Everybody, by id", Listed(AgentOut), query=PageQuery, shared_s=SHARED_S)
 async def list_agents(conn: Connection, asking: Asking) -> Page:
     return page_of_all(asking.query, await everybody(conn), lambda one: one.id)
 

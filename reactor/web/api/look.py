@@ -28,6 +28,7 @@ from reactor.web.problems import Refused
 
 TOPIC = Topic("look")
 MOST_DEAD = 10
+SHARED_S = 1.0  # what counts whole tables
 MOST_HELD = 1000
 
 
@@ -125,7 +126,7 @@ class SessionOut(NamedTuple):
     csrf: str
 
 
-@TOPIC.get("/status", "How everything stands, in one look", StatusOut)
+@TOPIC.get("/status", "How everything stands, in one look", StatusOut, shared_s=SHARED_S)
 async def status(conn: Connection, asking: Asking) -> StatusOut:
     report = await asking.desk.health.report()
     standing = await costs.standing(conn)
@@ -206,7 +207,7 @@ async def list_runs(conn: Connection, asking: Asking) -> Page:
     return await page_by_id(query, read)
 
 
-@TOPIC.get("/costs", "What the language model costs, and will", CostsOut, query=CostQuery)
+@TOPIC.get("/costs", "What the language model costs, and will", CostsOut, query=CostQuery, shared_s=SHARED_S)
 async def get_costs(conn: Connection, asking: Asking) -> CostsOut:
     days = asking.query.days
     it = await costs.standing(conn)

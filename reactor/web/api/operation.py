@@ -128,7 +128,8 @@ A = TypeVar("A", bound=Answering)
 class Operation:
     """``path`` is below /api/ops, with parts such as ``{id}``; ``answer`` a type, or `Listed`.
 
-    ``body``: the type of what is sent; ``may``: further statuses it answers with.
+    ``body``: the type of what is sent; ``may``: further statuses it answers with. ``shared_s``: for so long all who ask get
+    the same answer, unless something is changed here; for what reads whole tables.
     """
 
     method: str
@@ -141,7 +142,8 @@ class Operation:
     status: int = 200
     body_needed: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)  # of requests, with what they mean
-    may: Sequence[int] = ()  # further statuses it answers with
+    may: Sequence[int] = ()
+    shared_s: float = 0.0
 
     @property
     def changes(self) -> bool:

@@ -55,9 +55,14 @@ async def _answer(operation: Operation, desk: Desk, request: Request) -> Respons
         str(request.state.grant),
         csrf_of(request),
     )
+    if operation.shared_s:
+        return await desk.shared.get(
+            request.url.path + "?" + request.url.query,
+            operation.shared_s,
+            lambda: _read(operation, desk, asking),
+        )
     if not operation.changes:
-        async with desk.reading() as conn:
-            return _told(operation, await operation.run(conn, asking))
+        return await _read(operation, desk, asking)
     key = asking.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise Refused(400, "Idempotency-Key must be 1 to 200 printable characters")
@@ -65,6 +70,11 @@ async def _answer(operation: Operation, desk: Desk, request: Request) -> Respons
         if key is None:
             return _told(operation, await operation.run(conn, asking))
         return await _once(conn, operation, asking, key, _digest(request, raw))
+
+
+async def _read(operation: Operation, desk: Desk, asking: Asking) -> Response:
+    async with desk.reading() as conn:
+        return _told(operation, await operation.run(conn, asking))
 
 
 async def _once(conn: Connection, operation: Operation, asking: Asking, key: str, digest: str) -> Response:
