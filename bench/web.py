@@ -19,7 +19,7 @@ from bench.process import Contender, contender
 from bench.stage import Server, Sql, Stage
 from bench.web_load import PLACE, stream
 
-ROUNDS = 5
+ROUNDS = 3
 ROWS = 50_000
 STREAMS = 200
 REQUESTS_A_SECOND = 50

@@ -102,7 +102,8 @@ def main() -> None:
     for thread in threads:
         thread.start()
     print("ready", flush=True)
-    over.wait()
+    while not over.is_set():  # not waited for: the handler sets it in this very thread
+        time.sleep(0.1)
     for thread in threads:
         thread.join()
     print(json.dumps({
