@@ -103,7 +103,8 @@ def main() -> None:
         thread.start()
     print("ready", flush=True)
     while not over.is_set():  # not waited for: the handler sets it in this very thread
-        time.sleep(0.1)
+        time.sleep(0.2)
+        print(json.dumps({"events": watchers.events, "ended": watchers.ended}), flush=True)
     for thread in threads:
         thread.join()
     print(json.dumps({

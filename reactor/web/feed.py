@@ -39,9 +39,9 @@ SHARE: Final = (
 LINGER_S: Final = 5.0  # a page that is loaded again is not worth a new connection
 SAY_VIEWERS_EVERY_S: Final = 5.0
 HORIZON_OLD_S: Final = 10.0
-BATCH: Final = 500
+BATCH: Final = 1000  # events a look; at one look a second so many a second
 BACKLOG: Final = 64  # pieces before one viewer
-BACKLOG_BYTES: Final = 4 * 1024 * 1024  # all pieces are shared, so this is about what a slow viewer costs
+BACKLOG_BYTES: Final = 8 * 1024 * 1024  # all pieces are shared, so this is about what a slow viewer costs
 RETRY_CAP_S: Final = 5.0
 MOST_VIEWERS: Final = 250
 

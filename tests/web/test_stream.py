@@ -256,10 +256,12 @@ async def test_nothing_is_lost_when_the_readers_connection_is_cut(database: str,
             await watcher.event(f"after {number}")
 
 
+@pytest.mark.chaos
 async def test_who_reads_nothing_is_cut_off_and_finds_everything_when_he_comes_back(
     database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "BACKLOG_BYTES", 1_000_000)
+    monkeypatch.setattr(feed_module, "BATCH", 200)
+    monkeypatch.setattr(feed_module, "BACKLOG_BYTES", 3_000_000)
     async with house(database) as it:
         where = urlsplit(it.url)
         with socket.socket() as deaf:

@@ -19,12 +19,13 @@ from reactor.store import events as event_store
 from reactor.store import lists
 from reactor.store.events import Place
 from reactor.web.desk import Desk
-from reactor.web.feed import BATCH, Viewer
+from reactor.web.feed import Viewer
 from reactor.web.frames import PULSE, cursor, event_frames, frame, place_of
 from reactor.web.problems import NotReady, explain, problem, problem_of
 from reactor.web.server import cut_off
 
 PULSE_S: Final = 15.0
+PAGE: Final = 500  # events that one who catches up is sent at once
 COME_BACK_MS: Final = 1000
 FULL_RETRY_AFTER_S: Final = 10
 _HEADERS: Final = [
@@ -115,7 +116,7 @@ class Watching(Response):
     async def _catch_up(self, viewer: Viewer) -> bytes:
         """The next final events behind the viewer's place, which moves behind them."""
         async with self._desk.reading() as conn:
-            found, place = await event_store.after(conn, viewer.place, limit=BATCH)
+            found, place = await event_store.after(conn, viewer.place, limit=PAGE)
         viewer.place = place
         behind = (int(place.xact), place.id)
         return event_frames(one for one in found if one.final and (int(one.xact), one.id) <= behind) or PULSE
