@@ -189,9 +189,10 @@ class Reactor:
         Returns: what became of the work in hand.
         """
         self._claiming.cancel()
+        given_back = self._give_back_shelves()
         await self._set_state("stopping")
         await self._end_claims()
-        given_back = sum(line.executor.give_back_shelf() for line in self.lines.values())
+        given_back += self._give_back_shelves()
         before = self.running()
         self._grace.deadline = trio.current_time() + grace_s
         with self._grace:
@@ -208,6 +209,9 @@ class Reactor:
         unwritten = sum(completer.unwritten for completer in self.completers.values())
         await self._farewell()
         return Stopped(before - left, given_back + left, stuck, unwritten)
+
+    def _give_back_shelves(self) -> int:
+        return sum(line.executor.give_back_shelf() for line in self.lines.values())
 
     async def _end_claims(self) -> None:
         """No claim is under way; one that waits for a database that is away, or for an answer, is dropped."""
