@@ -1,5 +1,3 @@
 -- What is deleted by age is found by age.
 
 create index ops_memory_influences_age_idx on ops_memory_influences (context_type, created_at);
-
-create index ops_idempotent_requests_age_idx on ops_idempotent_requests (created_at);
