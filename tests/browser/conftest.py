@@ -4,6 +4,7 @@ The browser is the system's chromium (`apt-get install chromium`). Who asks for 
 a skip: `.ci/run` says which of the two it is before it asks.
 """
 
+import itertools
 import os
 import re
 import shutil
@@ -20,12 +21,15 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.cli.conftest import COMMAND, environment
 from tests.support.scratch import scratch_directory
+from tests.support.server import PrivateServer
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 20_000
 DESKTOP = {"width": 1360, "height": 900}
 PHONE = {"width": 390, "height": 844}
 LATENCY_MS = "150"
+
+_names = itertools.count(1)
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
@@ -101,11 +105,22 @@ def running(dsn: str, *parts: str, latency_ms: str = LATENCY_MS, **variables: st
                 process.kill()
 
 
-@pytest.fixture
-def house(database: str) -> Iterator[House]:
-    """A reactor that works, on a fresh database; nothing is due by itself."""
-    with running(database, "mission", "roundtable", "initiative", "web") as house:
+@pytest.fixture(scope="module")
+def house(server: PrivateServer, template: str) -> Iterator[House]:
+    """A reactor that works, for all tests of a file, each of which leaves it taking work; nothing is due by itself."""
+    name = f"browsed_{next(_names)}"
+    server.run(f"create database {name} template {template} strategy file_copy")
+    with running(server.dsn_of(name), "mission", "roundtable", "initiative", "web") as house:
         yield house
+    server.run(f"drop database {name} with (force)")
+
+
+@pytest.fixture(autouse=True)
+def takes_work(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test has paused goes on after it."""
+    yield
+    if "house" in request.fixturenames:
+        request.getfixturevalue("house").sql.execute("select ops_resume()")
 
 
 @dataclass

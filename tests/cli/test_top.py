@@ -64,7 +64,7 @@ def test_top_stays_on_a_terminal_and_shows_what_is_new(here: Path, database: str
             assert process.stderr.read() == b""
 
 
-def assert_shows(terminal: int, words: str, within_s: float = 20.0) -> None:
+def assert_shows(terminal: int, words: str, within_s: float = 60.0) -> None:
     seen = b""
     deadline = time.monotonic() + within_s
     while words.encode() not in seen:

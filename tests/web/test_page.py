@@ -130,11 +130,11 @@ async def test_files_are_kept_for_ever_under_the_print_of_their_bytes(database: 
 async def test_a_name_is_kept_and_decides(database: str, sql: Sql) -> None:
     id = sql.execute("insert into ops_mission_steps (kind) values ('webhook') returning id").fetchone()
     async with paged(database) as url:
-        named = await post(url, "name", name="Maria <b>")
+        named = await post(url, "name", name="Jürgen <b>")
         cookie = named.headers["set-cookie"].partition(";")[0]
         body = urlencode({"id": (id or (0,))[0]}).encode()
         await ask(url, "/ops/do/release", method="POST", body=body, cookie=cookie, **FORM)
-    assert sql.execute("select released_by from ops_mission_steps").fetchone() == ("Maria b",)
+    assert sql.execute("select released_by from ops_mission_steps").fetchone() == ("Jürgen b",)
 
 
 def test_every_deed_has_a_form_and_every_form_a_deed() -> None:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import structlog
 from markupsafe import Markup
@@ -111,7 +111,7 @@ class Page:
         if deed is None:
             raise HTTPException(404)
         form = await form_of(request)
-        who = request.cookies.get(NAME_COOKIE, "").strip()[:100] or NOBODY_IN_PARTICULAR
+        who = _name_of(request) or NOBODY_IN_PARTICULAR
         try:
             async with self._desk.changing() as conn:
                 sentence = await deed(conn, {**form, WHO: who})
@@ -126,10 +126,9 @@ class Page:
         answer = self._done(
             request, f"you decide as {name}" if name else "you decide without a name", _back(form)
         )
-        if name.isascii():
-            answer.set_cookie(
-                NAME_COOKIE, name, max_age=A_YEAR_S, path="/ops", httponly=True, samesite="strict"
-            )
+        answer.set_cookie(
+            NAME_COOKIE, quote(name), max_age=A_YEAR_S, path="/ops", httponly=True, samesite="strict"
+        )
         return answer
 
     # -- answers
@@ -163,7 +162,7 @@ class Page:
         return {
             "csrf": csrf_of(request),
             "may_change": request.state.grant is Grant.ALL,
-            "who": request.cookies.get(NAME_COOKIE, "")[:100],
+            "who": _name_of(request),
             "back": "/ops",
         }
 
@@ -171,6 +170,11 @@ class Page:
 def page_routes(desk: Desk) -> list[BaseRoute]:
     """``/ops`` and everything below it that is not signing in."""
     return Page(desk).routes()
+
+
+def _name_of(request: Request) -> str:
+    """In whose name this browser decides; empty: nobody has said."""
+    return unquote(request.cookies.get(NAME_COOKIE, "")).strip()[:100]
 
 
 def _by_script(request: Request) -> bool:

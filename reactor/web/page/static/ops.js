@@ -72,8 +72,8 @@
   async function refresh(place) {
     try {
       const answer = await fetch(`/ops/panel/${place.dataset.panel}?fresh=yes`, { headers: { "HX-Request": "true" } });
-      if (answer.ok) morph(place, await answer.text());
-      else if (answer.redirected || answer.status === 401) location.reload();
+      if (answer.redirected || answer.status === 401) location.reload(); // the session is over
+      else if (answer.ok) morph(place, await answer.text());
     } catch {
       say("off", "no connection");
     }
