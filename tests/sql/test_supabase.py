@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -292,6 +293,21 @@ def test_the_service_role_proposes_enqueues_inserts_and_looks(server: PrivateSer
         with pytest.raises(psycopg.Error, match="unknown or inactive agent") as refusal:
             rpc(session, "ops_propose", agent_id="nobody", title="x", steps=[{"kind": "noop"}])
         assert (refusal.value.sqlstate or "").startswith("OP")
+
+
+def test_signed_in_users_see_missions_when_opened_as_the_guide_says(
+    server: PrivateServer, project: str
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "supabase.md").read_text()
+    opening = guide.split("```sql\n")[2].split("```")[0]
+    with psycopg.connect(project) as owner:  # rolled back at its end
+        owner.execute(opening.encode())
+        owner.execute("select ops_enqueue_mission('Seen', '[{\"kind\": \"noop\"}]')")
+        owner.execute("set local role authenticated")
+        assert scalar(owner, "select count(*) from ops_missions") >= 1
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            owner.execute("update ops_missions set title = 'mine'")
+        owner.rollback()
 
 
 def test_what_is_opened_to_authenticated_on_purpose_stays_open(server: PrivateServer, project: str) -> None:

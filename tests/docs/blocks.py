@@ -1,0 +1,56 @@
+"""The fenced blocks of a page, each with the mark that says how a test treats it.
+
+The mark is an HTML comment on the line before the block, which readers do not see:
+
+* ``run``: the lines are commands for a shell; ``run: sql``: statements for psql. In order, in one directory a page.
+* ``run: until WORD``: a command that stays; the next block waits until a line of its output begins with WORD.
+* ``says``: what the block before printed; ``…`` stands for anything.
+* ``file: NAME``: it is written beside, for the blocks that follow.
+* ``prepare``: code of another language; the SQL in it is understood by the database.
+* ``tested by PATH``: another test of the repository runs it. ``not run: WHY``: nobody can here.
+
+A comment ``start: COMMAND`` anywhere is a command that stays, until its line ``ready``. A block of text without a mark is
+a picture.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
+_PIECES = re.compile(
+    r"(?:<!-- (?!start: )(?P<mark>[^\n]*?) -->\n)?(?P<indent>[ ]*)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)\n(?P=indent)```"
+    r"|<!-- start: (?P<start>[^\n]*?) -->",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block: ``verb`` is the first word of its mark or empty, ``rest`` what follows it."""
+
+    page: Path
+    line: int
+    language: str
+    verb: str
+    rest: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Every block of a page, in order."""
+    whole = page.read_text(encoding="utf-8")
+    for found in _PIECES.finditer(whole):
+        line = whole.count("\n", 0, found.start()) + 1
+        if found["start"] is not None:
+            yield Block(page, line, "", "start", found["start"], "")
+            continue
+        mark = (found["mark"] or "").strip()
+        kind = re.match(r"(run|says|file|prepare|tested by|not run)(?:: ?| |$)(.*)", mark)
+        verb, rest = (kind[1], kind[2]) if kind else ("", "")
+        yield Block(page, line, found["language"], verb, rest, found["text"])
