@@ -103,6 +103,12 @@ def test_a_replay_speaks_the_turns_again_one_by_one(house: House, look: Look) ->
     page.locator("#talk").get_by_role("link", name="Once more").click()
     sheet = page.get_by_role("dialog")
     turns = one(house.sql, "select count(*) from ops_roundtable_turns where conversation_id = %s", id)
+    expect(sheet.locator(".turn")).to_have_count(turns)
+    page.evaluate(
+        "() => { window.hidden = new Set(); new MutationObserver(() => window.hidden.add("
+        "document.querySelectorAll('#sheet .turn.unspoken').length)).observe(document.querySelector('#sheet .stage'),"
+        " {attributes: true, subtree: true}); }"
+    )
     sheet.get_by_role("button", name="Replay").click()
-    expect(sheet.locator(".turn.unspoken")).to_have_count(turns - 1)
     expect(sheet.locator(".turn.unspoken")).to_have_count(0)
+    assert page.evaluate("() => [...window.hidden]") == list(range(turns, -1, -1))
