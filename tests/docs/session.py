@@ -12,7 +12,7 @@ from tests.docs.blocks import ROOT, Block
 from tests.support.server import free_port
 
 DEADLINE_S = 180.0
-SHOWN_PORT = "8420"
+SHOWN_PORTS = ("8420", "8099")  # ours, and that of a receiver; free ones stand in for them
 
 
 class Session:
@@ -20,7 +20,7 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = str(free_port())
+        self.ports = {shown: str(free_port()) for shown in SHOWN_PORTS}
         self.said = ""
         self.staying: list[tuple[subprocess.Popen[bytes], Path]] = []
         for program in (folder / "bin/voxyz-reactor", folder / "path/voxyz-reactor"):
@@ -29,11 +29,11 @@ class Session:
             program.chmod(0o755)
         (folder / "examples").symlink_to(ROOT / "examples")
         path = os.pathsep.join([str(folder / "path"), str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.environment = environment(PATH=path, OPS_PORT=self.port, VOXYZ_LOG="console")
+        self.environment = environment(PATH=path, OPS_PORT=self.ports["8420"], VOXYZ_LOG="console")
 
     def take(self, block: Block) -> None:
         """Do what the mark of ``block`` says; an AssertionError names the block."""
-        text = block.text.replace(f":{SHOWN_PORT}", f":{self.port}")
+        text = re.sub(r"\b(?:8420|8099)\b", lambda found: self.ports[found[0]], block.text)
         match block.verb:
             case "start":
                 self._stay(block, block.rest, "ready")
