@@ -1,10 +1,13 @@
 """Every command of the documentation runs, and what a page shows is what is said."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from reactor.cli.commands import cli
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
 from tests.docs.session import Session
 from tests.support.scratch import scratch_directory
@@ -44,6 +47,51 @@ def test_every_block_says_who_tries_it(page: Path) -> None:
             assert block.verb or block.language in ("text", ""), (
                 f"{block}: put <!-- run --> before it, or another mark of tests/docs/blocks.py"
             )
+
+
+def _known(words: list[str]) -> str | None:
+    """What our program does not know among ``words``; None when all is well. What follows psql is psql's own."""
+    command: click.Command = cli
+    for word in words:
+        if command.name == "psql":
+            return None
+        if word.startswith("-") and word.strip("-"):
+            options = {
+                one
+                for parameter in command.params
+                for one in (*parameter.opts, *parameter.secondary_opts, "--help", "-h")
+            }
+            if word.split("=")[0] not in options:
+                return word
+        elif isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), word)
+            if found is None:
+                return word if command is cli and word.islower() else None
+            command = found
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None:
+    for words in re.findall(
+        r"(?<![\w./-])(?<!-u )(?:bin/)?voxyz-reactor ([^`\n|#)'\"<$…&]+)", _code_of(page)
+    ):
+        strange = _known([word for word in words.split() if word != "\\"])
+        assert strange is None, f"{page.name}: voxyz-reactor {words}: there is no {strange}"
+
+
+def _code_of(page: Path) -> str:
+    """What stands in backticks and in blocks of commands."""
+    text = page.read_text(encoding="utf-8")
+    inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+    return "\n".join([*inline, *(block.text for block in blocks(page) if block.language == "console")])
+
+
+def test_a_command_that_does_not_exist_is_found() -> None:
+    assert _known(["status", "--json"]) is None
+    assert _known(["stauts"]) == "stauts"
+    assert _known(["retry", "--failed", "--sinse", "1h"]) == "--sinse"
+    assert _known(["service", "install", "--splt"]) == "--splt"
 
 
 def test_a_page_that_shows_what_is_not_said_or_runs_what_fails_is_found(session: Session) -> None:
