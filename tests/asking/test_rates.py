@@ -63,9 +63,10 @@ async def _all_succeed(database: str, sql: Sql, *, minute_s: float, within_s: fl
 async def test_sixty_steps_against_fifty_a_minute_all_succeed(database: str, sql: Sql) -> None:
     speed = 20
     run_fast(sql, speed)
-    api = await _all_succeed(database, sql, minute_s=60 / speed, within_s=60)
+    # On the way to the server calls crowd a little, and here a little is twenty times as much: it looks at less than a minute.
+    api = await _all_succeed(database, sql, minute_s=45 / speed, within_s=60)
     assert api.answered == [200] * STEPS
-    # The reservations keep the minute; on the way to the server calls may crowd a little.
+    # The reservations keep the minute.
     booked = sql.execute(
         "select max((select count(*) from ops_llm_calls as later where later.created_at >= call.created_at"
         " and later.created_at < call.created_at + interval '1 minute')) from ops_llm_calls as call"

@@ -26,10 +26,9 @@ _COUNT = "select count(*) from ops_mission_steps where status = %s"
 
 
 async def test_running_work_ends_within_the_grace_period_and_is_written(database: str, sql: Session) -> None:
-    async with reactor_on(database, Memory(_takes(0.3))) as reactor:
+    async with reactor_on(database, Memory(_takes(0.5))) as reactor:
         ids = [insert(sql) for _ in range(3)]
-        for id in ids:
-            await until_status(sql, id, "running")
+        await until(lambda: reactor.running() == 3)
         stopped = await reactor.stop(5.0)
         assert (stopped.finished, stopped.given_back, stopped.stuck) == (3, 0, ())
         assert [status(sql, id) for id in ids] == ["succeeded"] * 3
