@@ -50,7 +50,7 @@ begin
       arrived.id,
       left(arrived.title, 500),
       left(arrived.summary, 4000),
-      ops_event_is_simulated(arrived.metadata),
+      ops_is_simulated_by_its_facts(arrived.metadata),
       ops_now()
     from arrived
     join wanted
@@ -76,7 +76,7 @@ $$;
 
 comment on function ops_events_to_tell() is 'Trigger, once a statement: events people want to hear of are notices, and a step will tell them.';
 
-create or replace function ops_event_is_simulated(metadata jsonb)
+create or replace function ops_is_simulated_by_its_facts(metadata jsonb)
 returns boolean
 language sql
 stable
@@ -107,7 +107,7 @@ as $$
   );
 $$;
 
-comment on function ops_event_is_simulated(jsonb) is 'Whether a stand-in is behind the proposal, mission or step an event tells of.';
+comment on function ops_is_simulated_by_its_facts(jsonb) is 'Whether a stand-in is behind the proposal, mission or step an event tells of.';
 
 create or replace function ops_worker_was_lost()
 returns trigger

@@ -63,7 +63,7 @@ async def _all_succeed(database: str, sql: Sql, *, minute_s: float, within_s: fl
 async def test_sixty_steps_against_fifty_a_minute_all_succeed(database: str, sql: Sql) -> None:
     speed = 20
     run_fast(sql, speed)
-    # On the way to the server calls crowd a little, and here a little is twenty times as much: it looks at less than a minute.
+    # On the way to the server calls crowd a little, here twenty times as much: it looks at less than a minute.
     api = await _all_succeed(database, sql, minute_s=45 / speed, within_s=60)
     assert api.answered == [200] * STEPS
     # The reservations keep the minute.

@@ -164,3 +164,11 @@ def _run_for_a_while(dsn: str, sql: Session) -> None:
             assert process.wait(15) == 0
         finally:
             process.kill()
+
+
+def test_no_function_is_overloaded(sql: Session) -> None:
+    names = sql.execute(
+        "select proname from pg_proc where pronamespace = 'public'::regnamespace and proname ~ '^ops_'"
+        " group by proname having count(*) > 1"
+    ).fetchall()
+    assert names == []
