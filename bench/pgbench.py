@@ -12,7 +12,7 @@ from bench.stage import Server, Sql, install_ours
 from reactor.engine.connections import PINNED_PLANS
 from reactor.store.named import statements
 
-BATCH = 300  # rows, as the reactor reads ahead
+BATCH = 300  # rows, about what the reactor claims at once
 CLIENTS = (1, 2, 4)
 _TPS = re.compile(r"^tps = ([\d.]+) \(without initial connection time\)", re.MULTILINE)
 _DONE = re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE)

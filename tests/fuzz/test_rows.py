@@ -24,7 +24,7 @@ pytestmark = pytest.mark.fuzz
 Sql = psycopg.Connection[tuple[Any, ...]]
 Row = dict[str, Any]
 
-BATCHES = 100
+BATCHES = 40
 ENDED_WITHIN_S = 60.0
 AGENTS = ("sage", "minion", "nobody")
 KINDS = ("noop", "analyze", "summarize", "webhook", "plan", "nobodys", "review")

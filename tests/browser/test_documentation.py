@@ -10,10 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import browser
 from tests.docs.blocks import ROOT
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.browser
 
