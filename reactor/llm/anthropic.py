@@ -11,13 +11,16 @@ import logging
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from time import time
 from typing import Any, Final
 
 import anthropic
 import structlog
 from anthropic import AsyncAnthropic, transform_schema
+from httpx2 import Response
 
+from reactor import tracing
 from reactor.errors import KeyRefused, LLMRequestRefused, LLMUnavailable, RateLimited, ReactorError
 from reactor.llm.metering import estimate_tokens
 from reactor.llm.models import Model, model_named
@@ -64,8 +67,13 @@ class AnthropicProvider:
             logging.getLogger(library).setLevel(logging.WARNING)
         self.key_print = key_print(key)
         self._client = AsyncAnthropic(
-            api_key=key, base_url=base_url or _BASE_URL, max_retries=0, http_client=http_client()
+            api_key=key,
+            base_url=base_url or _BASE_URL,
+            max_retries=0,
+            http_client=http_client(),
+            open_telemetry=None if tracing.enabled() else False,
         )
+        self._messages = f"{str(self._client.base_url).rstrip('/')}/v1/messages"
         self._left_out: dict[str, set[str]] = {}  # by model: parameters it has refused
 
     async def aclose(self) -> None:
@@ -89,14 +97,20 @@ class AnthropicProvider:
         while True:
             given = _parameters(request, model, schema, self._left_out.get(model, frozenset()))
             try:
-                message = await self._client.messages.create(
-                    **given,
-                    stream=False,
-                    timeout=anthropic.Timeout(request.timeout_s, connect=_CONNECT_WITHIN_S),
-                    extra_headers=(
-                        {"Idempotency-Key": request.idempotency_key} if request.idempotency_key else None
-                    ),
+                # Not by ``messages.create``: its check of what goes out and its model of what comes back are most of the
+                # work of a call, and are done again here.
+                response = await self._client.post(
+                    self._messages,
+                    cast_to=Response,
+                    body=given,
+                    options={
+                        "timeout": anthropic.Timeout(request.timeout_s, connect=_CONNECT_WITHIN_S),
+                        "headers": (
+                            {"Idempotency-Key": request.idempotency_key} if request.idempotency_key else {}
+                        ),
+                    },
                 )
+                message = json.loads(response.content)
             except anthropic.BadRequestError as error:
                 refused = self._refused_parameter(error, given)
                 if refused is None:
@@ -105,7 +119,7 @@ class AnthropicProvider:
                 log.info("parameter_left_out", model=model, parameter=refused, reason=_said(error))
             except anthropic.AnthropicError as error:
                 raise _translated(error, model) from None
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise _no_message(type(error).__name__) from None
             else:
                 return _read(message, model)
@@ -129,8 +143,7 @@ def _parameters(
     given: dict[str, Any] = {"model": model, "max_tokens": takes.output_tokens(request), "messages": messages}
     if request.temperature is not None:
         if takes.sampling and "temperature" not in left_out:
-            # The SDK has no argument for it any more; older models and strangers do.
-            given["extra_body"] = {"temperature": request.temperature}
+            given["temperature"] = request.temperature
         elif manner := _manner(request.temperature):
             system = f"{system}\n\n{manner}" if system else manner
     if (thinking := _thinking(request, takes)) and "thinking" not in left_out:
@@ -140,25 +153,24 @@ def _parameters(
         output["effort"] = "low"
     if schema is not None:
         if takes.schema and "output_config" not in left_out:
-            output["format"] = {"type": "json_schema", "schema": transform_schema(dict(schema))}
+            output["format"] = {"type": "json_schema", "schema": _strict(json.dumps(schema))}
         else:
             messages[-1]["content"] += f"\n\n{_in_words(schema)}"
     if output and "output_config" not in left_out:
         given["output_config"] = output
     if system:
         given["system"] = _cached(system, takes) if "cache_control" not in left_out else system
-    else:
-        given["system"] = anthropic.omit
     return given
 
 
+@lru_cache(maxsize=64)
+def _strict(schema: str) -> dict[str, Any]:
+    """The schema, given as JSON, in the shape that the provider binds answers to; not to be changed."""
+    return transform_schema(json.loads(schema))
+
+
 def _is_given(parameter: str, given: Mapping[str, Any]) -> bool:
-    match parameter:
-        case "temperature":
-            return "extra_body" in given
-        case "cache_control":
-            return isinstance(given["system"], list)
-    return parameter in given
+    return isinstance(given.get("system"), list) if parameter == "cache_control" else parameter in given
 
 
 def _thinking(request: LLMRequest, takes: Model) -> dict[str, Any] | None:
@@ -186,28 +198,24 @@ def _cached(system: str, takes: Model) -> str | list[dict[str, Any]]:
     return [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
 
 
-def _read(message: anthropic.types.Message, model: str) -> Answer:
-    """The answer in a message; the SDK checks nothing of it, so neither is anything taken for granted here."""
-    blocks = getattr(message, "content", None)
-    if not isinstance(blocks, list):
+def _read(message: Any, model: str) -> Answer:
+    """The answer in a message, of which nothing is taken for granted."""
+    if not isinstance(message, dict) or not isinstance(blocks := message.get("content"), list):
         raise _no_message("no content")
-    text = "".join(
-        block.text
-        for block in blocks
-        if getattr(block, "type", None) == "text" and isinstance(getattr(block, "text", None), str)
-    )
-    answered_by = message.model if isinstance(getattr(message, "model", None), str) else model
-    usage = _usage(getattr(message, "usage", None))
-    stopped = getattr(message, "stop_reason", None)
+    texts = [block.get("text") for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
+    text = "".join(part for part in texts if isinstance(part, str))
+    answered_by = found if isinstance(found := message.get("model"), str) else model
+    usage = _usage(message.get("usage"))
+    stopped = message.get("stop_reason")
     if stopped == "refusal":
-        return Answer(_refusal(message), answered_by, usage, "refusal")
+        return Answer(_refusal(message.get("stop_details")), answered_by, usage, "refusal")
     cut_short = stopped in ("max_tokens", "model_context_window_exceeded")
     return Answer(text, answered_by, usage, "max_tokens" if cut_short else "end")
 
 
 def _usage(usage: Any) -> Usage:
     def tokens(name: str) -> int:
-        value = getattr(usage, name, None)
+        value = usage.get(name) if isinstance(usage, dict) else None
         return value if isinstance(value, int) and value >= 0 else 0
 
     return Usage(
@@ -218,9 +226,8 @@ def _usage(usage: Any) -> Usage:
     )
 
 
-def _refusal(message: anthropic.types.Message) -> str:
-    details = getattr(message, "stop_details", None)
-    parts = (getattr(details, "category", None), getattr(details, "explanation", None))
+def _refusal(details: Any) -> str:
+    parts = [details.get(part) for part in ("category", "explanation")] if isinstance(details, dict) else []
     why = ": ".join(_line(part) for part in parts if isinstance(part, str) and part)
     return f"the model declined to answer ({why})" if why else "the model declined to answer"
 

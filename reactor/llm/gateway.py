@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
@@ -140,7 +141,7 @@ class Gateway:
 
         Raises: as `complete`; AnswerMisshapen: the second answer has not the shape either.
         """
-        schema = shape.model_json_schema()
+        schema = _schema_of(shape)
         reply = await self._call(request, schema)
         try:
             return _parsed(reply, shape), reply
@@ -341,6 +342,12 @@ class _Ending:
             self.pause,
             self.pause_s,
         )
+
+
+@cache
+def _schema_of(shape: type[BaseModel]) -> Mapping[str, Any]:
+    """The JSON schema of ``shape``, worked out once; not to be changed."""
+    return shape.model_json_schema()
 
 
 class _WrongShapeError(Exception):
