@@ -113,7 +113,7 @@ class Dispatcher:
                     await self._round()
                     failures = 0
                 except DatabaseError as error:
-                    log.debug("dispatch_delayed", queue=self.queue.value, reason=str(error))
+                    self._complain(error, first=failures == 0)
                     await trio.sleep(
                         delay(failures, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, chance=self._chance())
                     )
@@ -122,6 +122,11 @@ class Dispatcher:
             if self._bell.held:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
                     await self._bell.let_go()
+
+    def _complain(self, error: DatabaseError, *, first: bool) -> None:
+        """A database that is away is told of by others; one that refuses our claims, here, once."""
+        say = log.warning if first and not error.transient else log.debug
+        say("claim_refused", queue=self.queue.value, reason=str(error))
 
     async def _round(self) -> None:
         """From awake to asleep to awake; or until something asks to start over."""

@@ -14,7 +14,7 @@ with due as materialized (
 update ops_initiative_queue as idea
 set
   status = 'running',
-  attempt = idea.attempt + 1,
+  attempt = least(idea.attempt + 1, idea.max_attempts),
   claimed_by = %(worker)s,
   claim_token = %(token)s,
   started_at = ops_now()

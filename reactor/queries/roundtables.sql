@@ -14,7 +14,7 @@ with due as materialized (
 update ops_roundtable_queue as talk
 set
   status = 'running',
-  attempt = talk.attempt + 1,
+  attempt = least(talk.attempt + 1, talk.max_attempts),
   claimed_by = %(worker)s,
   claim_token = %(token)s,
   started_at = ops_now()

@@ -30,7 +30,7 @@ taken as (
 update ops_mission_steps as step
 set
   status = 'running',
-  attempt = step.attempt + 1,
+  attempt = least(step.attempt + 1, step.max_attempts),
   claimed_by = %(worker)s,
   claim_token = %(token)s,
   started_at = (select ops_now())
@@ -95,7 +95,7 @@ taken as (
 update ops_mission_steps as step
 set
   status = 'running',
-  attempt = step.attempt + 1,
+  attempt = least(step.attempt + 1, step.max_attempts),
   claimed_by = %(worker)s,
   claim_token = %(token)s,
   started_at = (select ops_now())

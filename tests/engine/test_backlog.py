@@ -15,6 +15,7 @@ from reactor.store.queues import Taker
 from tests.engine.support import (
     Memory,
     Session,
+    columns,
     insert,
     insert_into,
     missed,
@@ -42,6 +43,38 @@ async def test_a_backlog_of_any_queue_is_worked_off(database: str, sql: Session,
         await settled(reactor)
     assert memory.began_ids == ids
     assert missed(reactor) == 0
+
+
+@pytest.mark.parametrize("queue", Queue)
+async def test_a_row_with_no_attempt_left_is_tried_once_more_and_holds_nobody_up(
+    database: str, sql: Session, queue: Queue
+) -> None:
+    used_up = insert_into(sql, queue)
+    sql.execute(f"update {queue.table} set attempt = max_attempts where id = %s".encode(), (used_up,))
+    behind = insert_into(sql, queue)
+    async with reactor_on(database, Memory(), queues=(queue,), asleep=False):
+        for id in (used_up, behind):
+            await until_status(sql, id, "succeeded", queue)
+    assert columns(sql, used_up, "attempt = max_attempts", queue) == (True,)
+
+
+async def test_a_claim_that_the_database_refuses_is_said_once_and_goes_on_when_it_may(
+    database: str, sql: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql.execute(
+        "create sequence tries;"
+        "create function not_today() returns trigger language plpgsql as"
+        " $$begin perform nextval('tries'); raise 'not today'; end$$;"
+        "create trigger of_the_users_own before update on ops_mission_steps for each row execute function not_today()"
+    )
+    async with reactor_on(database, Memory()):
+        id = insert(sql)
+        await until(lambda: scalar(sql, "select last_value from tries") >= 3)
+        sql.execute("drop trigger of_the_users_own on ops_mission_steps")
+        await until_status(sql, id, "succeeded")
+    said = [line for line in capsys.readouterr().out.splitlines() if "claim_refused" in line]
+    assert len(said) == 1
+    assert "not today" in said[0]
 
 
 async def test_an_urgent_row_overtakes_a_backlog_within_about_a_second(database: str, sql: Session) -> None:

@@ -202,7 +202,7 @@ async def test_every_column_with_everything(
         await trio.to_thread.run_sync(push)
         assert reactor.process.poll() is None
         assert "Traceback" not in reactor.errors()
-        assert reactor.log("dispatch_delayed", "outcome_refused") == []
+        assert reactor.log("claim_refused", "outcome_refused") == []
     with capsys.disabled():
         total = sum(doors.tried.values())
         sys.stdout.write(
