@@ -5,6 +5,7 @@ start before the database is touched, and while the reactor starts ``/readyz`` s
 
 * ``ports``: where to listen, by the rules for a chosen port, a default one, and any.
 * ``server``: HTTP on sockets that are open already; how many, how long, and how it ends.
+* ``lingering``: an answer reaches also a client that still sends.
 * ``access``: who may do what, before any route is looked at.
 * ``health``: whether this process is ready for work, and what holds the work up.
 * ``watchdog``: answers when the event loop does not turn.

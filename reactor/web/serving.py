@@ -17,6 +17,7 @@ from reactor.web.access import Access, Rules
 from reactor.web.headers import SecurityHeaders
 from reactor.web.health import Health
 from reactor.web.limits import Limits
+from reactor.web.lingering import Lingering
 from reactor.web.ports import open_door
 from reactor.web.probes import probes
 from reactor.web.problems import broke, refused
@@ -30,7 +31,12 @@ def application(health: Health, metrics: Metrics, rules: Rules, routes: Sequence
     """The probes and ``routes``, behind the rules."""
     return Starlette(
         routes=[*probes(health, metrics), *routes],
-        middleware=[Middleware(SecurityHeaders), Middleware(Limits), Middleware(Access, rules=rules)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(Lingering),
+            Middleware(Limits),
+            Middleware(Access, rules=rules),
+        ],
         exception_handlers={HTTPException: refused, Exception: broke},
     )
 

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from reactor.web.lingering import Lingering
 from tests.support.waiting import until
 from tests.web.client import ask, dial, served
 
@@ -102,6 +103,29 @@ async def test_a_body_nobody_reads_holds_no_connection() -> None:
         assert (await ask(url, "/hello")).status == 200
 
 
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_client_that_still_sends_when_it_is_answered_gets_the_answer(announced: bool) -> None:
+    async with served(Lingering(APP)) as (url, _):
+        answer = await trio.to_thread.run_sync(_answered_while_sending, url, announced, 24)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"hello")
+
+
+async def test_a_client_that_never_ends_its_body_is_let_go_after_a_bound_of_bytes() -> None:
+    async with served(Lingering(APP, most_bytes=len(MEGABYTE))) as (url, server):
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            await trio.to_thread.run_sync(_answered_while_sending, url, False, 256)
+        await until(lambda: server.connections == 0)
+
+
+async def test_a_client_that_announces_a_body_and_sends_none_is_let_go_after_a_while() -> None:
+    async with served(Lingering(APP, most_s=0.1)) as (url, server):
+        with dial(url) as client:
+            client.sendall(b"POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+            assert b"hello" in await trio.to_thread.run_sync(_read_all_of, client)
+            await until(lambda: server.connections == 0)
+
+
 async def test_more_connections_than_allowed_are_closed_at_once_and_the_others_live() -> None:
     async with served(APP, most=2) as (url, server):
         with dial(url) as first, dial(url) as second:
@@ -142,8 +166,23 @@ async def _push(client: socket.socket) -> None:
                 return
 
 
+def _answered_while_sending(url: str, announced: bool, megabytes: int) -> bytes:
+    """What is answered to a client that sends its body only once the answer has begun to arrive."""
+    length = f"Content-Length: {megabytes * len(MEGABYTE)}" if announced else "Transfer-Encoding: chunked"
+    with dial(url) as client:
+        client.sendall(f"POST /hello HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n".encode())
+        client.recv(1, socket.MSG_PEEK)
+        for _ in range(megabytes):
+            client.sendall(MEGABYTE if announced else b"%x\r\n%s\r\n" % (len(MEGABYTE), MEGABYTE))
+        if not announced:
+            client.sendall(b"0\r\n\r\n")
+        return _read_all_of(client)
+
+
 def _read_all_of(client: socket.socket) -> bytes:
     answer = b""
     while b"hello" not in answer:
-        answer += client.recv(65536)
+        piece = client.recv(65536)
+        assert piece, "the connection was closed before the answer was whole"
+        answer += piece
     return answer
