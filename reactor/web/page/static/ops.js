@@ -5,6 +5,7 @@
 "use strict";
 (() => {
   const MOST_ROWS = 200;
+  const MOST_KINDS = 4; // named where many events are told as one
   const GATHER_MS = 200; // events that come together ask for a panel once
   const ELSEWHERE_MS = 1500; // and for one that is not on the screen
   const LOOK_AGAIN_MS = 15000; // what no event tells: ages, heartbeats, a step that began
@@ -111,6 +112,17 @@
       for (const panel of concerned(event.kind)) want(panel);
       if (isAbout(event)) wantSheet();
     });
+    stream.addEventListener("began", () => {
+      for (const name of ["bar", "room", "talk", "missions", "queues"]) want(one(`[data-panel=${name}]`));
+      wantSheet();
+    });
+    stream.addEventListener("gap", (message) => {
+      note(message);
+      const gap = JSON.parse(message.data);
+      showGap(gap);
+      for (const kind of Object.keys(gap.kinds)) for (const panel of concerned(kind)) want(panel);
+      wantSheet();
+    });
     stream.addEventListener("horizon", (message) => {
       note(message);
       want(one("[data-panel=bar]"));
@@ -172,13 +184,32 @@
     }
     const before = one(`[data-event="${CSS.escape(String(event.id))}"]`, rows);
     if (before) before.replaceWith(row);
-    else {
-      row.classList.add("fresh");
-      rows.prepend(row);
-      const nothing = one("#feed .empty");
-      if (nothing) nothing.remove();
-      while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
-    }
+    else lay(rows, row);
+  }
+
+  function lay(rows, row) {
+    row.classList.add("fresh");
+    rows.prepend(row);
+    const nothing = one("#feed .empty");
+    if (nothing) nothing.remove();
+    while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
+  }
+
+  /* More happened at once than can be shown: how many of which kind, and where they are. */
+  function showGap(gap) {
+    const rows = one("#feed-rows");
+    if (!rows) return;
+    for (const row of all(".provisional", rows)) row.classList.remove("provisional");
+    const kinds = Object.entries(gap.kinds);
+    const told = kinds.slice(0, MOST_KINDS).map(([kind, times]) => `${kind.replaceAll("_", " ")} ${times.toLocaleString()}`);
+    if (kinds.length > MOST_KINDS) told.push(`${kinds.length - MOST_KINDS} kinds more`);
+    const row = document.createElement("li");
+    row.className = "event gap";
+    const link = document.createElement("a");
+    link.href = gap.url;
+    link.textContent = `${gap.events.toLocaleString()} more`;
+    row.append(link, ` ${told.join(" · ")}`);
+    lay(rows, row);
   }
 
   // ---- times
@@ -316,37 +347,9 @@
     toast('<p class="toast trouble" role="alert">the reactor could not be reached; nothing was done</p>');
   });
 
-  // ---- keys
+  // ---- what is on the screen
 
-  const parts = all(".panel");
-  const current = () => parts.findLastIndex((part) => part.getBoundingClientRect().top < 160);
-  function go(part) {
-    if (!part) return;
-    part.scrollIntoView({ block: "start" });
-    const title = one("h2", part);
-    title.tabIndex = -1;
-    title.focus({ preventScroll: true });
-  }
-  document.addEventListener("keydown", (event) => {
-    if (event.metaKey || event.ctrlKey || event.altKey || !board) return;
-    if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
-    const key = event.key;
-    if (/^[1-9]$/.test(key)) go(parts[key - 1]);
-    else if (key === "j") go(parts[Math.min(current() + 1, parts.length - 1)]);
-    else if (key === "k") go(parts[Math.max(current() - 1, 0)]);
-    else if (key === "a") go(one("#waiting"));
-    else if (key === "p") one("#kill button")?.focus();
-    else if (key === "s") one("#ask-text")?.focus();
-    else if (key === "?") one("#keys").showModal();
-    else return;
-    event.preventDefault();
-  });
   if ("IntersectionObserver" in window) {
-    const links = new Map(all(".places a").map((link) => [link.hash.slice(1), link]));
-    const watcher = new IntersectionObserver((seen) => {
-      for (const entry of seen) links.get(entry.target.id)?.classList.toggle("here", entry.isIntersecting);
-    }, { rootMargin: "-20% 0px -60% 0px" });
-    for (const part of parts) watcher.observe(part);
     const eyes = new IntersectionObserver((seen) => {
       for (const entry of seen) {
         const place = one("[data-panel]", entry.target) || entry.target;
@@ -357,7 +360,7 @@
         }
       }
     });
-    for (const part of parts) eyes.observe(part);
+    for (const part of all(".panel")) eyes.observe(part);
   }
 
   // ---- begin

@@ -1,0 +1,36 @@
+/* Getting about: a key for each part of the page, and a mark at the part that is in sight. */
+"use strict";
+(() => {
+  const one = (selector) => document.querySelector(selector);
+  const parts = [...document.querySelectorAll(".panel")];
+  const current = () => parts.findLastIndex((part) => part.getBoundingClientRect().top < 160);
+  function go(part) {
+    if (!part) return;
+    part.scrollIntoView({ block: "start" });
+    const title = part.querySelector("h2");
+    title.tabIndex = -1;
+    title.focus({ preventScroll: true });
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.metaKey || event.ctrlKey || event.altKey || !one(".board")) return;
+    if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
+    const key = event.key;
+    if (/^[1-9]$/.test(key)) go(parts[key - 1]);
+    else if (key === "j") go(parts[Math.min(current() + 1, parts.length - 1)]);
+    else if (key === "k") go(parts[Math.max(current() - 1, 0)]);
+    else if (key === "a") go(one("#waiting"));
+    else if (key === "p") one("#kill button")?.focus();
+    else if (key === "s") one("#ask-text")?.focus();
+    else if (key === "?") one("#keys").showModal();
+    else return;
+    event.preventDefault();
+  });
+
+  if ("IntersectionObserver" in window) {
+    const links = new Map([...document.querySelectorAll(".places a")].map((link) => [link.hash.slice(1), link]));
+    const watcher = new IntersectionObserver((seen) => {
+      for (const entry of seen) links.get(entry.target.id)?.classList.toggle("here", entry.isIntersecting);
+    }, { rootMargin: "-20% 0px -60% 0px" });
+    for (const part of parts) watcher.observe(part);
+  }
+})();
