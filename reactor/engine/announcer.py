@@ -4,9 +4,12 @@ A notification takes a lock of the whole cluster at its commit, so it is sent be
 second from this process, and none while ``ops_workers`` shows nobody who watches. It goes over the listener's own
 connection. Whoever gives a connection of the pool back may have written events; that is all that is asked. One look too
 many costs a watcher one indexed read.
+
+That work has begun is no event, yet whoever looks at the room wants to see who thinks. So a claim that found rows leaves a
+mark, and when some of them still run a moment later those who watch hear a word, at most once a second.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
 import structlog
@@ -19,32 +22,63 @@ from reactor.store import viewers
 log = structlog.get_logger()
 
 GAP_S: Final = 0.05  # 20 a second
+A_MOMENT_S: Final = 0.25  # what ends within it is told by its end
+BEGAN_EVERY_S: Final = 1.0
 
 
 class Announcer:
-    """``watched``: somebody looks at the stream, here or at a peer. ``connection``: the one that listens, if any."""
+    """``watched``: somebody looks at the stream, here or at a peer. ``connection``: the one that listens, if any.
 
-    def __init__(self, connection: Callable[[], Connection | None]) -> None:
+    ``running``: how many handlers run now. ``sent`` counts what was said.
+    """
+
+    def __init__(self, connection: Callable[[], Connection | None], running: Callable[[], int]) -> None:
         self.watched = False
         self.sent = 0
         self._connection = connection
+        self._running = running
         self._news = trio.Event()
+        self._begun = trio.Event()
 
     def written(self) -> None:
         """There may be new events; never fails, costs nothing while nobody watches."""
         if self.watched:
             self._news.set()
 
+    def took(self) -> None:
+        """Rows were claimed; as `written`."""
+        if self.watched:
+            self._begun.set()
+
     async def run(self) -> NoReturn:
         """Announce for ever; what cannot be sent is not: watchers also look by themselves."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tell_news)
+            nursery.start_soon(self._tell_beginnings)
+        raise AssertionError("roles never return")
+
+    async def _tell_news(self) -> NoReturn:
         while True:
             await self._news.wait()
             self._news = trio.Event()
-            conn = self._connection()
-            if conn is not None:
-                try:
-                    await viewers.announce(conn)
-                    self.sent += 1
-                except DatabaseError as error:
-                    log.debug("events_not_announced", reason=str(error))
+            await self._say(viewers.announce)
             await trio.sleep(GAP_S)
+
+    async def _tell_beginnings(self) -> NoReturn:
+        while True:
+            await self._begun.wait()
+            await trio.sleep(A_MOMENT_S)
+            self._begun = trio.Event()
+            if self._running():
+                await self._say(viewers.say_begun)
+            await trio.sleep(BEGAN_EVERY_S - A_MOMENT_S)
+
+    async def _say(self, word: Callable[[Connection], Awaitable[None]]) -> None:
+        conn = self._connection()
+        if conn is None:
+            return
+        try:
+            await word(conn)
+            self.sent += 1
+        except DatabaseError as error:
+            log.debug("events_not_announced", reason=str(error))

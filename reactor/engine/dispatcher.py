@@ -74,6 +74,7 @@ class Dispatcher:
         listening: Callable[[], bool],
         chance: Callable[[], float],
         rang_for_nothing: Callable[[], Awaitable[None]],
+        took: Callable[[], None],
     ) -> None:
         self.queue = queue
         self.sleeping = False
@@ -87,6 +88,7 @@ class Dispatcher:
         self._listening = listening
         self._chance = chance
         self._rang_for_nothing = rang_for_nothing
+        self._took = took
         self._room = trio.Event()
         self._via: Via | None = Via.NEWS
         self._waiting_since: float | None = None
@@ -183,6 +185,7 @@ class Dispatcher:
             if rows:
                 self._note(rows)
                 self._executor.take(rows, token)
+                self._took()
                 await self._claimer.begin_missions(rows)
         if not all_there_is:
             return Found.PERHAPS_MORE

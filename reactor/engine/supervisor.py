@@ -116,7 +116,7 @@ class Reactor:
             connected=self._listener_connected,
             lives_by_lock=self._lives_by_lock,
         )
-        self.announcer = Announcer(lambda: self.listener.conn)
+        self.announcer = Announcer(lambda: self.listener.conn, self.running)
         self.pool.returned = self.announcer.written
         self.keepers = plan.keepers(self.pool, lambda: self.listener.up)
         lifeline = Lifeline(self.listener, self.pool, self._cut_off)
@@ -326,6 +326,7 @@ class Reactor:
             listening=lambda: self.listener.up,
             chance=self.plan.chance,
             rang_for_nothing=self.strangers.fail if queue is Queue.MISSION else trio.lowlevel.checkpoint,
+            took=lambda: self.announcer.took(),
         )
         line = Line(wake, bell, executor, dispatcher)
         return line

@@ -1,10 +1,19 @@
 -- name: room
--- Every active agent: what it is at now, and the last thing it said. Looks at the last 400 turns at most.
+-- Every active agent: what it is at now, and the last thing it said. Looks at the last 400 turns at most, and of the steps
+-- without a mission at the last 1,000.
 with said as materialized (
   select latest.id, latest.conversation_id, latest.speaker, latest.dialogue, latest.tone, latest.created_at
   from ops_roundtable_turns as latest
   order by latest.id desc
   limit 400
+),
+singles as materialized (
+  select step.id, step.kind, step.agent_id
+  from ops_mission_steps as step
+  where step.id > (select coalesce(max(newest.id), 0) - 1000 from ops_mission_steps as newest)
+    and step.status = 'running'
+    and step.mission_id is null
+    and step.agent_id is not null
 ),
 talks as materialized (
   select talk.id, talk.format, coalesce(talk.participants, '{}') as participants
@@ -37,12 +46,19 @@ left join lateral (
   limit 1
 ) as talk on true
 left join lateral (
-  select running.id, running.kind
-  from ops_mission_steps as running
-  where running.status = 'running'
-    and running.agent_id = agent.id
-    and running.mission_id in (select mission.id from ops_missions as mission where mission.status in ('approved', 'running'))
-  order by running.id desc
+  select at_work.id, at_work.kind
+  from (
+    select running.id, running.kind
+    from ops_mission_steps as running
+    where running.status = 'running'
+      and running.agent_id = agent.id
+      and running.mission_id in (select mission.id from ops_missions as mission where mission.status in ('approved', 'running'))
+    union all
+    select singles.id, singles.kind
+    from singles
+    where singles.agent_id = agent.id
+  ) as at_work
+  order by at_work.id desc
   limit 1
 ) as step on true
 left join lateral (

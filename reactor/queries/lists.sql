@@ -179,7 +179,8 @@ order by memory.id desc
 limit %(limit)s;
 
 -- name: events
--- Up to %(limit)s events before the place (xact, id), the newest first, of that kind, agent and matter (null: any).
+-- Up to %(limit)s events before the place (xact, id) and behind the other, the newest first, of that kind, agent and matter
+-- (null: any).
 select
   event.id,
   event.xact::text as xact,
@@ -195,6 +196,7 @@ select
   event.depth
 from ops_agent_events as event
 where (%(xact)s::text is null or (event.xact, event.id) < (%(xact)s::xid8, %(id)s::bigint))
+  and (%(since_xact)s::text is null or (event.xact, event.id) > (%(since_xact)s::xid8, %(since_id)s::bigint))
   and (%(kind)s::text is null or event.kind = %(kind)s)
   and (%(agent)s::text is null or event.agent_id = %(agent)s)
   and (%(key)s::text is null or event.metadata ->> %(key)s = %(about)s::text)

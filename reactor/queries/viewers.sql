@@ -2,6 +2,10 @@
 -- Whoever watches hears that there are new events.
 select pg_notify('ops_events', '');
 
+-- name: say_begun
+-- Whoever watches hears that some work has begun, which is no event.
+select pg_notify('ops_events', 'began');
+
 -- name: set_viewers
 -- So many watch at this process; every reactor hears when they are the first here.
 with before as (

@@ -39,6 +39,19 @@ class Place(NamedTuple):
     id: int
 
 
+class Skipped(NamedTuple):
+    """Too many events to tell one by one: all final ones behind ``since`` and before ``before``, counted by kind."""
+
+    since: Place
+    before: Place
+    kinds: dict[str, int]
+
+    @property
+    def until(self) -> Place:
+        """The place behind them."""
+        return Place(self.before.xact, self.before.id - 1)
+
+
 async def recent(conn: Connection, limit: int, kind: str | None = None) -> tuple[list[Event], Place]:
     """The last ``limit`` events, oldest first, and the place behind all that was final then."""
     # The horizon is read first: what is below it is in the answer of the second statement, which may see more.
@@ -63,6 +76,22 @@ async def after(
         return events, max(place, horizon, key=_order)
     final = [event for event in events if event.final]
     return events, Place(final[-1].xact, final[-1].id) if final else place
+
+
+async def newest(conn: Connection, place: Place, limit: int) -> tuple[Skipped, list[Event], Place]:
+    """The last ``limit`` events behind ``place``, in order; what lies between, counted; and the next place."""
+    horizon = await _horizon(conn)
+    rows = await conn.fetch_all(_SQL["newest"], {"xact": place.xact, "id": place.id, "limit": limit})
+    events = [Event._make(row) for row in reversed(rows)]
+    final = [event for event in events if event.final]
+    first, last = final[:1], final[-1:]
+    before = Place(first[0].xact, first[0].id) if first else Place(str(int(horizon.xact) + 1), 1)
+    behind = Place(last[0].xact, last[0].id) if last else place
+    counted = await conn.fetch_all(
+        _SQL["counted"],
+        {"xact": place.xact, "id": place.id, "before_xact": before.xact, "before_id": before.id},
+    )
+    return Skipped(place, before, dict(counted)), events, max(place, horizon, behind, key=_order)
 
 
 async def about(conn: Connection, key: str, id: int, limit: int = 100) -> list[Event]:

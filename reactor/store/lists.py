@@ -200,15 +200,21 @@ async def events(
     limit: int,
     after: Place | None,
     *,
+    since: Place | None = None,
     kind: str | None = None,
     agent: str | None = None,
     about: tuple[str, int] | None = None,
 ) -> list[Event]:
-    """Events; ``after`` is a place. ``about``: those whose metadata say so, such as ("step_id", 7)."""
+    """Events before the place ``after`` and behind the place ``since``.
+
+    ``about``: those whose metadata say so, such as ("step_id", 7).
+    """
     values = {
         "limit": limit,
         "xact": after.xact if after else None,
         "id": after.id if after else None,
+        "since_xact": since.xact if since else None,
+        "since_id": since.id if since else None,
         "kind": kind,
         "agent": agent,
         "key": about[0] if about else None,

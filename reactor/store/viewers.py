@@ -21,6 +21,11 @@ async def announce(conn: Connection) -> None:
     await conn.run(_SQL["announce"])
 
 
+async def say_begun(conn: Connection) -> None:
+    """Whoever watches hears that some work has begun."""
+    await conn.run(_SQL["say_begun"])
+
+
 async def set_viewers(conn: Connection, worker: UUID, viewers: int) -> None:
     """So many watch at that process. When they are the first there, every reactor hears of it."""
     await conn.run(_SQL["set_viewers"], {"id": worker, "viewers": viewers})

@@ -2,7 +2,8 @@
 
 One task reads, on a connection of its own that exists while somebody watches: when it is told of news, and once a second
 without. What it reads goes to all viewers in one piece, made once. It paces itself: looks are 50 ms apart, and further when
-this process is busy, so that watching takes a small share of what working takes.
+this process is busy, so that watching takes a small share of what working takes. When more has happened since than so
+many can be shown, a look passes on the newest and says of the rest how many of which kind there were, and where they are.
 
 *Final* events, those below the horizon, come in the order (xact, id), each once, and move a viewer's place. Those above
 it are passed on at once, without a place, and again when they are final.
@@ -26,7 +27,7 @@ from reactor.store import events as event_store
 from reactor.store import viewers as viewer_store
 from reactor.store.events import Event, Place
 from reactor.store.viewers import Horizon
-from reactor.web.frames import event_frames, frame
+from reactor.web.frames import event_frames, frame, gap_frame
 
 log = structlog.get_logger()
 
@@ -39,10 +40,15 @@ SHARE: Final = (
 LINGER_S: Final = 5.0  # a page that is loaded again is not worth a new connection
 SAY_VIEWERS_EVERY_S: Final = 5.0
 HORIZON_OLD_S: Final = 10.0
-BATCH: Final = 1000  # events a look; at one look a second so many a second
+SHOWN: Final = 20_000  # events a look, to all viewers together
+MOST: Final = 1000  # of them to one viewer, also when it is alone
+LEAST: Final = 100
+NEWEST: Final = 60  # what is shown of more than that
+BEGAN: Final = "began"  # the word of a notification: something began, which is no event
 BACKLOG: Final = 64  # pieces before one viewer
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # all pieces are shared, so this is about what a slow viewer costs
 RETRY_CAP_S: Final = 5.0
+STIR: Final = frame(BEGAN, {})
 MOST_VIEWERS: Final = 250
 
 
@@ -164,7 +170,8 @@ class Feed:
 
     async def _hear(self, conn: ListeningConnection) -> NoReturn:
         while True:
-            await conn.next_batch()
+            if BEGAN in {notification.payload for notification in await conn.next_batch()}:
+                self._say(STIR)
             self._rung.set()
 
     async def _look_while_watched(self, conn: Connection) -> None:
@@ -182,30 +189,33 @@ class Feed:
                 self._came = trio.Event()
                 return
             self._rung = trio.Event()
-            more = await self._look(conn)
+            await self._look(conn)
             await self._look_at_horizon(conn)
-            await self._rest(more, began_cpu)
+            await self._rest(began_cpu)
 
-    async def _rest(self, more: bool, began_cpu: float) -> None:
+    async def _rest(self, began_cpu: float) -> None:
         """Until the next look is due: soon after a ring, later when nothing happens."""
         await trio.sleep(GAP_S)
         pause_s = min(LOOK_EVERY_S, (time.process_time() - began_cpu) / SHARE)
         if pause_s > GAP_S:
             await trio.sleep(pause_s - GAP_S)
-        if more:
-            return
         wait_s = LOOK_EVERY_S
         if self._held_since is not None:  # nobody rings when the horizon moves on
             wait_s = min(LOOK_EVERY_S, max(GAP_S, (trio.current_time() - self._held_since) / 4))
         with trio.move_on_after(wait_s):
             await self._rung.wait()
 
-    async def _look(self, conn: Connection) -> bool:
-        """What is new has been passed on; True when there may be more right behind it."""
+    async def _look(self, conn: Connection) -> None:
+        """What is new has been passed on."""
         self.looks += 1
         assert self._passed is not None
         before = self._passed
-        found, behind = await event_store.after(conn, before, limit=BATCH)
+        most = max(LEAST, min(MOST, SHOWN // max(1, len(self._viewers))))
+        found, behind = await event_store.after(conn, before, limit=most + 1)
+        gap = b""
+        if len(found) > most:
+            skipped, found, behind = await event_store.newest(conn, before, NEWEST)
+            gap = gap_frame(skipped)
         final = [one for one in found if one.final]
         ahead = {one.id: one for one in found if not one.final}
         fresh = [one for one in ahead.values() if one.id not in self._provisional]
@@ -214,14 +224,13 @@ class Feed:
             self._held_since = trio.current_time()
         elif not ahead:
             self._held_since = None
-        if final or fresh:
-            self._pass_on(final, fresh)
+        if gap or final or fresh:
+            self._pass_on(gap, final, fresh)
         last = Place(final[-1].xact, final[-1].id) if final else before
         self._passed = max(before, last, behind, key=_key)
-        return len(found) >= BATCH and self._passed != before
 
-    def _pass_on(self, final: Sequence[Event], fresh: Sequence[Event]) -> None:
-        whole = event_frames([*final, *fresh])
+    def _pass_on(self, gap: bytes, final: Sequence[Event], fresh: Sequence[Event]) -> None:
+        whole = gap + event_frames([*final, *fresh])
         first = (int(final[0].xact), final[0].id) if final else None
         for viewer in list(self._viewers):
             if first is not None and _key(viewer.place) >= first:
@@ -247,7 +256,9 @@ class Feed:
         self._say_horizon(Horizon(age_s, held.held_by if held else None))
 
     def _say_horizon(self, horizon: Horizon) -> None:
-        piece = frame("horizon", horizon._asdict())
+        self._say(frame("horizon", horizon._asdict()))
+
+    def _say(self, piece: bytes) -> None:
         for viewer in list(self._viewers):
             viewer.put(piece)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from reactor.store.events import Event, Place
+from reactor.store.events import Event, Place, Skipped
 
 PULSE = b": \n\n"
 
@@ -49,6 +49,21 @@ def event_frames(events: Iterable[Event]) -> bytes:
     return b"".join(
         frame("event", one, cursor(Place(one.xact, one.id)) if one.final else None) for one in events
     )
+
+
+def gap_frame(skipped: Skipped) -> bytes:
+    """What was left out, by kind, and where it can be read; empty when it was nothing."""
+    if not skipped.kinds:
+        return b""
+    since, before = cursor(skipped.since), cursor(skipped.before)
+    told = {
+        "events": sum(skipped.kinds.values()),
+        "kinds": skipped.kinds,
+        "since": since,
+        "before": before,
+        "url": f"/api/ops/events?since={since}&after={before}",
+    }
+    return frame("gap", told, cursor(skipped.until))
 
 
 def cursor(place: Place) -> str:

@@ -24,7 +24,7 @@ from reactor.store.why import Why
 from reactor.web.api.operation import Asking, Listed, Name, NoQuery, Page, PageQuery, Topic
 from reactor.web.api.paging import BadCursor, cut, page_by_id, page_of_all
 from reactor.web.frames import cursor, place_of
-from reactor.web.problems import Refused
+from reactor.web.problems import FieldError, Refused
 
 TOPIC = Topic("look")
 MOST_DEAD = 10
@@ -62,11 +62,12 @@ class StatusOut(NamedTuple):
 
 
 class EventQuery(PageQuery):
-    """Which events; about: one thing, such as step:7."""
+    """Which events; about: one thing, such as step:7. since: only those behind that place of the stream."""
 
     kind: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
     agent: Name | None = None
     about: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,30}:[0-9]{1,19}$")] | None = None
+    since: Annotated[str, StringConstraints(max_length=41)] | None = None
 
 
 class RunQuery(PageQuery):
@@ -164,11 +165,17 @@ async def list_events(conn: Connection, asking: Asking) -> Page:
     after = place_of(query.after) if query.after is not None else None
     if query.after is not None and after is None:
         raise BadCursor
+    since = place_of(query.since) if query.since is not None else None
+    if query.since is not None and since is None:
+        told = "since must be a place that came as the id of a message of the stream"
+        raise Refused(400, told, [FieldError("since", told)])
     about = None
     if query.about is not None:
         what, _, id = query.about.partition(":")
         about = (f"{what}_id", int(id))
-    found = await lists.events(conn, query.limit + 1, after, kind=query.kind, agent=query.agent, about=about)
+    found = await lists.events(
+        conn, query.limit + 1, after, since=since, kind=query.kind, agent=query.agent, about=about
+    )
     return cut(found, query.limit, lambda one: cursor(Place(one.xact, one.id)))
 
 

@@ -2,7 +2,11 @@
 
 A message called ``event`` carries an id when it is final, and that id is a place: who comes back with it
 (``Last-Event-ID``, or ``after`` the first time) gets everything behind it, once. A message without an id is provisional
-and comes again. ``hello`` says where one begins; ``horizon`` that a transaction left open keeps events provisional.
+and comes again. ``hello`` says where one begins; ``horizon`` that a transaction left open keeps events provisional;
+``began`` that some work has begun, which is no event.
+
+When more happens than can be shown, live or while one was away, ``gap`` says how many events of which kind were left out,
+and at which address they can be read; the newest follow.
 """
 
 import contextvars
@@ -19,13 +23,14 @@ from reactor.store import events as event_store
 from reactor.store import lists
 from reactor.store.events import Place
 from reactor.web.desk import Desk
-from reactor.web.feed import Viewer
-from reactor.web.frames import PULSE, cursor, event_frames, frame, place_of
+from reactor.web.feed import NEWEST, Viewer
+from reactor.web.frames import PULSE, cursor, event_frames, frame, gap_frame, place_of
 from reactor.web.problems import NotReady, explain, problem, problem_of
 from reactor.web.server import cut_off
 
 PULSE_S: Final = 15.0
 PAGE: Final = 500  # events that one who catches up is sent at once
+MOST_BEHIND: Final = 5_000  # of them; who was away for longer is told how many there were
 COME_BACK_MS: Final = 1000
 FULL_RETRY_AFTER_S: Final = 10
 _HEADERS: Final = [
@@ -105,8 +110,13 @@ class Watching(Response):
         place = cursor(viewer.place)
         hello = frame("hello", {"place": place, "viewers": feed.viewers + 1}, place)
         await say(b"retry: %d\n%s" % (COME_BACK_MS, hello))
+        sent = 0
         while not feed.join(viewer):
-            await say(await self._catch_up(viewer))
+            if sent < MOST_BEHIND:
+                await say(await self._catch_up(viewer))
+                sent += PAGE
+            else:
+                await say(await self._skip(viewer))
         while True:
             piece = await viewer.take(PULSE_S)
             if viewer.too_slow:
@@ -120,3 +130,9 @@ class Watching(Response):
         viewer.place = place
         behind = (int(place.xact), place.id)
         return event_frames(one for one in found if one.final and (int(one.xact), one.id) <= behind) or PULSE
+
+    async def _skip(self, viewer: Viewer) -> bytes:
+        """The newest final events behind the viewer's place and what lies between, counted; his place moves behind them."""
+        async with self._desk.reading() as conn:
+            skipped, found, viewer.place = await event_store.newest(conn, viewer.place, NEWEST)
+        return gap_frame(skipped) + event_frames(one for one in found if one.final) or PULSE
