@@ -1,7 +1,7 @@
 """The API under /api/ops: everything a person sees and steers, as JSON.
 
 * ``operation``: what an operation is made of; ``serve`` makes routes of them, ``describe`` the OpenAPI document.
-* ``agents``, ``work``, ``talk``, ``steer``, ``look``: the operations, by topic.
+* ``agents``, ``work``, ``proposals``, ``talk``, ``steer``, ``look``: the operations, by topic; ``pieces``: what they share.
 * ``paging``: lists by cursor. ``stream``: the events as they happen.
 
 Reading happens in a read-only transaction, so a GET cannot change anything. A change is one transaction together with the
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from reactor.web.api import agents, look, steer, talk, work
+from reactor.web.api import agents, look, proposals, steer, talk, work
 from reactor.web.api.describe import description
 from reactor.web.api.operation import Operation
 from reactor.web.api.serve import JSON, PREFIX, route_of
@@ -23,7 +23,7 @@ from reactor.web.api.stream import Stream
 from reactor.web.desk import Desk
 from reactor.web.frames import as_json
 
-TOPICS = (look.TOPIC, work.TOPIC, talk.TOPIC, agents.TOPIC, steer.TOPIC)
+TOPICS = (look.TOPIC, work.TOPIC, proposals.TOPIC, talk.TOPIC, agents.TOPIC, steer.TOPIC)
 
 __all__ = ["TOPICS", "api_routes", "document"]
 

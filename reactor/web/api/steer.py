@@ -28,7 +28,7 @@ from reactor.web.api.operation import (
     Topic,
 )
 from reactor.web.api.paging import page_by_id, page_of_all
-from reactor.web.api.work import Who
+from reactor.web.api.pieces import Who
 from reactor.web.frames import as_json
 from reactor.web.problems import Refused
 

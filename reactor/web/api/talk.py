@@ -26,8 +26,7 @@ from reactor.web.api.operation import (
     Words,
 )
 from reactor.web.api.paging import cut, number, page_by_id
-from reactor.web.api.serve import PREFIX
-from reactor.web.api.work import (
+from reactor.web.api.pieces import (
     Delay,
     Priority,
     QueueQuery,
@@ -37,6 +36,7 @@ from reactor.web.api.work import (
     made,
     nothing,
 )
+from reactor.web.api.serve import PREFIX
 from reactor.web.problems import FieldError, Refused
 
 TOPIC = Topic("roundtable")

@@ -8,10 +8,9 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from reactor.handlers.held import request_of
-from reactor.model.queues import Thing, What
 from reactor.pg import Connection
-from reactor.store import agents, control, enqueue, kinds, lists, outcomes, proposals, show
-from reactor.store.proposals import MissionLine, ProposalRow
+from reactor.store import enqueue, kinds, lists, outcomes, proposals, show
+from reactor.store.proposals import MissionLine
 from reactor.store.show import InitiativeRow, StepRow
 from reactor.web.api.operation import (
     BY,
@@ -31,42 +30,32 @@ from reactor.web.api.operation import (
     Words,
 )
 from reactor.web.api.paging import page_by_id
-from reactor.web.api.serve import PREFIX
+from reactor.web.api.pieces import (
+    Decided,
+    Delay,
+    Priority,
+    QueueQuery,
+    Rejected,
+    Status,
+    StepIn,
+    Who,
+    brought_back,
+    called_off,
+    changed,
+    known_agent,
+    made,
+    nothing,
+    steps_text,
+)
 from reactor.web.problems import FieldError, Refused
 
 TOPIC = Topic("work")
-Status = Literal["waiting", "queued", "running", "succeeded", "failed", "cancelled"]
-Priority = Annotated[int, Field(ge=1, le=10)]
-Delay = Annotated[float, Field(ge=0, le=31_536_000)]
-Who = Annotated[Words, StringConstraints(max_length=200)]
-
-
-class Decided(Asked):
-    """Who decides."""
-
-    by: Who = BY
-
-
-class Rejected(Decided):
-    """Who says no, and why: the reason becomes a lesson of the proposer."""
-
-    reason: Words
 
 
 class Released(Decided):
     """Who lets it go, perhaps with another payload."""
 
     payload: Document | None = None
-
-
-class StepIn(Asked):
-    """A step of something larger."""
-
-    kind: Name
-    payload: Document = Field(default_factory=dict)
-    agent_id: Name | None = None
-    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None
-    priority: Priority | None = None
 
 
 class NewStep(Asked):
@@ -89,16 +78,6 @@ class NewMission(Asked):
     priority: Priority = 5
 
 
-class NewProposal(Asked):
-    """Work put before the gates."""
-
-    agent_id: Name
-    title: Annotated[Words, StringConstraints(max_length=500)]
-    steps: Annotated[list[StepIn], Field(min_length=1, max_length=20)]
-    description: Text | None = None
-    dedupe_key: Annotated[Words, StringConstraints(max_length=500)] | None = None
-
-
 class NewInitiative(Asked):
     """An agent asked to propose something."""
 
@@ -115,13 +94,6 @@ class Outcome(Asked):
     value: Annotated[float, Field(allow_inf_nan=False)]
 
 
-class ProposalQuery(PageQuery):
-    """Which proposals."""
-
-    status: Literal["pending", "accepted", "rejected"] | None = None
-    agent: Name | None = None
-
-
 class MissionQuery(PageQuery):
     """Which missions; active: those under way."""
 
@@ -135,12 +107,6 @@ class StepQuery(PageQuery):
     kind: Name | None = None
     mission: Id | None = None
     held: Literal["true", "false"] = "false"
-
-
-class QueueQuery(PageQuery):
-    """Which rows of a queue."""
-
-    status: Status | None = None
 
 
 class MissionOut(NamedTuple):
@@ -187,97 +153,6 @@ class StepOut(NamedTuple):
     request: Any
 
 
-def nothing(what: str, id: int) -> Refused:
-    """There is no such thing."""
-    return Refused(404, f"there is no {what} {id}")
-
-
-async def known_agent(conn: Connection, agent: str | None, field: str = "agent_id") -> None:
-    """Returns when an active agent of that id works here, or none is named. Raises Refused."""
-    active = [one.id for one in await agents.roster(conn) if one.active]
-    if agent is not None and agent not in active:
-        told = f"unknown agent {agent[:60]!r}; known are {', '.join(active) or 'none'}"
-        raise Refused(422, told, [FieldError(field, told)])
-
-
-async def brought_back(conn: Connection, what: What, id: int) -> Changed:
-    """Failed or cancelled work is due again."""
-    return await _changed(conn, what, id, await control.retry(conn, what, id))
-
-
-async def called_off(conn: Connection, what: Thing, id: int) -> Changed:
-    """Work that has not ended is cancelled, a pending proposal rejected."""
-    return await _changed(conn, what, id, await control.cancel(conn, what, id))
-
-
-async def _changed(conn: Connection, what: Thing, id: int, changed: bool) -> Changed:
-    if what == "proposal":
-        proposal = await proposals.proposal(conn, id)
-        return Changed(changed, proposal.status if proposal else "gone")
-    found = await show.state(conn, what, id)
-    return Changed(changed, found.status if found else "gone")
-
-
-def _steps(steps: list[StepIn]) -> str:
-    return json.dumps([one.model_dump(exclude_none=True) for one in steps])
-
-
-def made(path: str, id: int) -> Reply:
-    """It was made, and can be looked at there."""
-    return Reply(Made(id), {"location": f"{PREFIX}/{path}/{id}"})
-
-
-@TOPIC.get("/proposals", "Proposals, the newest first", Listed(ProposalRow), query=ProposalQuery)
-async def list_proposals(conn: Connection, asking: Asking) -> Page:
-    query: ProposalQuery = asking.query
-
-    async def read(limit: int, after: int | None) -> list[ProposalRow]:
-        return await lists.proposals(conn, limit, after, status=query.status, agent=query.agent)
-
-    return await page_by_id(query, read)
-
-
-@TOPIC.post("/proposals", "Put work before the gates", ProposalRow, body=NewProposal, status=201)
-async def propose(conn: Connection, asking: Asking) -> Reply:
-    asked: NewProposal = asking.body
-    verdict = await proposals.propose(
-        conn,
-        asked.agent_id,
-        asked.title,
-        _steps(asked.steps),
-        source="human",
-        description=asked.description,
-        dedupe_key=asked.dedupe_key,
-    )
-    found = await proposals.proposal(conn, verdict.proposal_id)
-    return Reply(found, {"location": f"{PREFIX}/proposals/{verdict.proposal_id}"})
-
-
-@TOPIC.get("/proposals/{id}", "One proposal", ProposalRow)
-async def get_proposal(conn: Connection, asking: Asking) -> ProposalRow:
-    found = await proposals.proposal(conn, asking.id)
-    if found is None:
-        raise nothing("proposal", asking.id)
-    return found
-
-
-@TOPIC.post("/proposals/{id}/approve", "Say yes", ProposalRow, body=Decided, body_needed=False)
-async def approve(conn: Connection, asking: Asking) -> ProposalRow:
-    await proposals.approve(conn, asking.id, asking.body.by)
-    return await get_proposal(conn, asking)
-
-
-@TOPIC.post("/proposals/{id}/reject", "Say no, and why", ProposalRow, body=Rejected)
-async def reject(conn: Connection, asking: Asking) -> ProposalRow:
-    await proposals.reject(conn, asking.id, asking.body.by, asking.body.reason)
-    return await get_proposal(conn, asking)
-
-
-@TOPIC.post("/proposals/{id}/cancel", "Withdraw a pending proposal", Changed)
-async def cancel_proposal(conn: Connection, asking: Asking) -> Changed:
-    return await called_off(conn, "proposal", asking.id)
-
-
 @TOPIC.get("/missions", "Missions, the newest first", Listed(MissionLine), query=MissionQuery)
 async def list_missions(conn: Connection, asking: Asking) -> Page:
     query: MissionQuery = asking.query
@@ -292,7 +167,7 @@ async def list_missions(conn: Connection, asking: Asking) -> Page:
 async def add_mission(conn: Connection, asking: Asking) -> Reply:
     asked: NewMission = asking.body
     id = await enqueue.mission(
-        conn, asked.title, _steps(asked.steps), created_by=asked.created_by, priority=asked.priority
+        conn, asked.title, steps_text(asked.steps), created_by=asked.created_by, priority=asked.priority
     )
     return made("missions", id)
 
@@ -389,7 +264,7 @@ async def cancel_step(conn: Connection, asking: Asking) -> Changed:
 async def record_outcome(conn: Connection, asking: Asking) -> Changed:
     asked: Outcome = asking.body
     await outcomes.record(conn, asking.id, asked.metric, asked.value)
-    return await _changed(conn, "step", asking.id, True)
+    return await changed(conn, "step", asking.id, True)
 
 
 @TOPIC.get("/initiative", "Initiatives, the newest first", Listed(InitiativeRow), query=QueueQuery)
