@@ -69,17 +69,18 @@ class Stream:
                 self._desk.reactor  # noqa: B018
         except ReactorError as error:
             return problem_of(explain(error))
-        return Watching(self._desk, place)
+        return Watching(self._desk, place, place_is_now=not wanted)
 
 
 class Watching(Response):
     """One stream from its beginning to its end."""
 
-    def __init__(self, desk: Desk, place: Place) -> None:
+    def __init__(self, desk: Desk, place: Place, *, place_is_now: bool) -> None:
         self.status_code = 200
         self.background = None
         self._desk = desk
         self._place = place
+        self._place_is_now = place_is_now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Speak until the client is gone, or too slow."""
@@ -110,26 +111,28 @@ class Watching(Response):
         place = cursor(viewer.place)
         hello = frame("hello", {"place": place, "viewers": feed.viewers + 1}, place)
         await say(b"retry: %d\n%s" % (COME_BACK_MS, hello))
-        sent = 0
-        while not feed.join(viewer):
+        sent, caught_up = 0, self._place_is_now
+        while not (caught_up and feed.join(viewer)):
             if sent < MOST_BEHIND:
-                await say(await self._catch_up(viewer))
+                piece, caught_up = await self._catch_up(viewer)
                 sent += PAGE
             else:
-                await say(await self._skip(viewer))
+                piece, caught_up = await self._skip(viewer), True
+            await say(piece)
         while True:
-            piece = await viewer.take(PULSE_S)
+            news = await viewer.take(PULSE_S)
             if viewer.too_slow:
                 raise NotReady("this viewer is too slow")
-            await say(piece if piece is not None else PULSE)
+            await say(news if news is not None else PULSE)
 
-    async def _catch_up(self, viewer: Viewer) -> bytes:
-        """The next final events behind the viewer's place, which moves behind them."""
+    async def _catch_up(self, viewer: Viewer) -> tuple[bytes, bool]:
+        """The next final events behind the viewer's place, which moves behind them, and whether those were all."""
         async with self._desk.reading() as conn:
             found, place = await event_store.after(conn, viewer.place, limit=PAGE)
         viewer.place = place
         behind = (int(place.xact), place.id)
-        return event_frames(one for one in found if one.final and (int(one.xact), one.id) <= behind) or PULSE
+        final = (one for one in found if one.final and (int(one.xact), one.id) <= behind)
+        return event_frames(final) or PULSE, len(found) < PAGE
 
     async def _skip(self, viewer: Viewer) -> bytes:
         """The newest final events behind the viewer's place and what lies between, counted; his place moves behind them."""
