@@ -11,7 +11,7 @@ import click
 import structlog
 
 from reactor.cli.output import clean
-from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze
+from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Interrupted, Outcome, Snooze
 from reactor.model.queues import Queue
 from reactor.store.claimed import ClaimedInitiative, ClaimedRoundtable, ClaimedRow
 
@@ -65,6 +65,8 @@ class TerminalWatcher:
                 self._line("■", "yellow", row, f"cancelled: {reason}")
             case GiveBack(reason):
                 self._line("↩", "yellow", row, f"given back: {reason}")
+            case Interrupted(reason):
+                self._line("↩", "yellow", row, f"interrupted: {reason}")
 
     def _calm(self) -> bool:
         now = int(time.monotonic())
@@ -113,6 +115,8 @@ class LogWatcher:
                 log.info("row_cancelled", **_fields(row), reason=reason)
             case GiveBack(reason):
                 log.info("row_given_back", **_fields(row), reason=reason)
+            case Interrupted(reason):
+                log.warning("row_interrupted", **_fields(row), reason=reason)
 
 
 def _fields(row: ClaimedRow) -> dict[str, object]:

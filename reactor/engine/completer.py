@@ -18,7 +18,7 @@ from reactor.model.backoff import delay
 from reactor.model.queues import Queue
 from reactor.pg import Pool
 from reactor.store import queues
-from reactor.store.queues import Settlement, Success
+from reactor.store.queues import Interruption, Settlement, Success
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ RETRY_BASE_S = 0.1
 RETRY_CAP_S = 2.0
 REASON_BYTES = 4000
 
-Item = Success | Settlement
+Item = Success | Settlement | Interruption
 
 
 class Completer:
@@ -122,6 +122,7 @@ class Completer:
                         self.queue,
                         [item for item in batch if isinstance(item, Success)],
                         [item for item in batch if isinstance(item, Settlement)],
+                        [item for item in batch if isinstance(item, Interruption)],
                     )
                 self._note_fenced_out(batch, done | settled.keys())
                 if failures:

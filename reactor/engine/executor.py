@@ -20,7 +20,7 @@ from reactor.engine.completer import Completer
 from reactor.engine.items import describe, given_back, item_of
 from reactor.engine.tally import Tally
 from reactor.engine.work import Watcher, Work
-from reactor.model.outcomes import Cancel, Fail, GiveBack, Outcome
+from reactor.model.outcomes import Cancel, Fail, GiveBack, Outcome, of_outage
 from reactor.model.queues import Queue
 from reactor.store.claimed import ClaimedRow
 
@@ -248,9 +248,9 @@ class Executor:
             self._freed()
         return now
 
-    def _raised(self, row: ClaimedRow, error: Exception) -> Fail:
+    def _raised(self, row: ClaimedRow, error: Exception) -> Outcome:
         log.debug("handler_raised", queue=self.queue.value, id=row.id, kind=row.kind, exc_info=error)
-        return Fail(describe(error))
+        return of_outage(error) or Fail(describe(error))
 
     def _adapt(self, seconds: float) -> None:
         if seconds > FAST_S:

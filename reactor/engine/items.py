@@ -5,9 +5,9 @@ from uuid import UUID
 
 from reactor.engine.completer import Item
 from reactor.model.backoff import delay
-from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze
+from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Interrupted, Outcome, Snooze
 from reactor.store.claimed import ClaimedRow
-from reactor.store.queues import Settlement, Success, encode_result
+from reactor.store.queues import Interruption, Settlement, Success, encode_result
 
 RETRY_BASE_S = 1.0
 RETRY_CAP_S = 300.0
@@ -57,6 +57,8 @@ def _item(row: ClaimedRow, token: UUID, outcome: Outcome, *, waited_s: float, ch
             return settled("cancelled", clean(reason))
         case GiveBack(reason):
             return given_back(row, token, clean(reason))
+        case Interrupted(reason):
+            return Interruption(row.id, token, row.mission_id, clean(reason))
     return settled("failed", f"the handler returned {type(outcome).__name__}, which is no outcome")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from reactor.engine.completer import Item
 from reactor.engine.wake import Via
 from reactor.store.claimed import ClaimedRow
-from reactor.store.queues import Success
+from reactor.store.queues import Interruption, Success
 
 # Upper bounds of the buckets in seconds: from a handler that does nothing to one at the end of its patience.
 HANDLER_BOUNDS_S = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
@@ -66,6 +66,8 @@ class Tally:
         one = self._kinds.get(kind) or self._new(kind)
         if isinstance(item, Success):
             end = "succeeded"
+        elif isinstance(item, Interruption):
+            end = "returned"
         elif item.status != "queued":
             end = item.status
         else:

@@ -12,7 +12,7 @@ from reactor.handlers.context import Context
 from reactor.handlers.kinds import StepKind
 from reactor.llm.gateway import Gateway
 from reactor.model.memory import Memory
-from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze
+from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze, of_outage
 from reactor.model.people import TEAM, Agent, Company
 from reactor.model.templates import has_templates, resolve
 from reactor.store import memory as memory_store
@@ -240,7 +240,10 @@ def _outcome(answer: Any, kind: StepKind) -> Outcome:
 
 
 def verdict_on(error: ReactorError) -> Outcome:
-    """What an error of ours means for the row: it waits, it is tried again, or it has failed."""
+    """What an error of ours means for the row: it waits, it goes back, it is tried again, or it has failed."""
+    outage = of_outage(error)
+    if outage is not None:
+        return outage
     reason = " ".join(str(error).split())
     if isinstance(error, NotNow):
         return GiveBack(reason) if error.delay_s is None else Snooze(error.delay_s, reason)

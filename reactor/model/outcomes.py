@@ -1,8 +1,13 @@
-"""What a handler returns: one of five outcomes; the engine writes it and its effects in one transaction."""
+"""What a handler returns: one of five outcomes; the engine writes it and its effects in one transaction.
 
-from collections.abc import Mapping
+A sixth is nobody's to return: what the handler was at broke under it.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from reactor.errors import ConnectionLost, DatabaseError, DatabaseUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +48,36 @@ class GiveBack:
     reason: str
 
 
-Outcome = Done | Snooze | Fail | Cancel | GiveBack
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The line to the database broke under it: the row goes back, with no attempt counted but a crash, of which three are too many."""
+
+    reason: str
+
+
+Outcome = Done | Snooze | Fail | Cancel | GiveBack | Interrupted
+
+
+def of_outage(error: BaseException) -> Interrupted | GiveBack | None:
+    """What ``error`` means for a row when an outage of the database is all that it tells of; else None.
+
+    A statement that broke may have been what broke the line, so it is counted; where no line came about no row is to blame.
+    """
+    leaves = list(_leaves(error))
+    broken = [leaf for leaf in leaves if isinstance(leaf, ConnectionLost)]
+    away = [leaf for leaf in leaves if isinstance(leaf, DatabaseUnavailable)]
+    if len(broken) + len(away) < len(leaves):
+        return None
+    return Interrupted(_reason(broken[0])) if broken else GiveBack(_reason(away[0]))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
+
+
+def _reason(error: DatabaseError) -> str:
+    return " ".join(str(error).split())

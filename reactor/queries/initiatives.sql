@@ -144,6 +144,50 @@ told as (
 select settled.id, settled.status
 from settled;
 
+-- name: interrupt
+-- Those of the rows that are still running under their token are queued again, or failed as poison at the third crash.
+-- What interrupted them is like a crash: no attempt is counted. Returns id and status.
+with outcome as materialized (
+  select
+    given.id,
+    given.token,
+    given.reason,
+    'running' as expected
+  from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(reasons)s::text[]) as given (id, token, reason)
+),
+given as (
+  update ops_initiative_queue as idea
+  set
+    status = case when idea.crashes >= 2 then 'failed' else 'queued' end,
+    attempt = greatest(idea.attempt - 1, 0),
+    crashes = least(idea.crashes, 32766) + 1,
+    started_at = case when idea.crashes >= 2 then idea.started_at end,
+    completed_at = case when idea.crashes >= 2 then ops_now() end,
+    claimed_by = case when idea.crashes >= 2 then idea.claimed_by end,
+    failure_reason = case
+      when idea.crashes >= 2 then left('poison: a crash or a broken connection ended it 3 times; the last: ' || outcome.reason, 4000)
+      else outcome.reason
+    end
+  from outcome
+  where idea.id = outcome.id
+    and idea.claim_token = outcome.token
+    and idea.status = outcome.expected
+  returning idea.id, idea.status, idea.agent_id, idea.failure_reason, idea.crashes
+),
+told as (
+  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata)
+  select
+    case given.status when 'failed' then 'initiative_failed' else 'initiative_rescued' end,
+    given.agent_id,
+    'initiative',
+    given.failure_reason,
+    array['initiative'],
+    jsonb_build_object('initiative_id', given.id, 'crashes', given.crashes)
+  from given
+)
+select given.id, given.status
+from given;
+
 -- name: still_mine
 -- Of the rows those that are still running under their token.
 select idea.id

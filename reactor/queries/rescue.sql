@@ -16,15 +16,15 @@ for no key update;
 with given as (
   update ops_mission_steps as step
   set
-    status = case when step.crashes + 1 >= 3 then 'failed' else 'queued' end,
+    status = case when step.crashes >= 2 then 'failed' else 'queued' end,
     attempt = greatest(step.attempt - 1, 0),
-    crashes = step.crashes + 1,
+    crashes = least(step.crashes, 32766) + 1,
     claimed_by = null,
     claim_token = null,
     started_at = null,
-    completed_at = case when step.crashes + 1 >= 3 then ops_now() end,
+    completed_at = case when step.crashes >= 2 then ops_now() end,
     failure_reason = case
-      when step.crashes + 1 >= 3 then 'poison: its process crashed 3 times while it was running'
+      when step.crashes >= 2 then 'poison: its process crashed 3 times while it was running'
       else 'its process crashed while it was running'
     end
   where step.status = 'running'
@@ -61,15 +61,15 @@ from given;
 with given as (
   update ops_roundtable_queue as talk
   set
-    status = case when talk.crashes + 1 >= 3 then 'failed' else 'queued' end,
+    status = case when talk.crashes >= 2 then 'failed' else 'queued' end,
     attempt = greatest(talk.attempt - 1, 0),
-    crashes = talk.crashes + 1,
+    crashes = least(talk.crashes, 32766) + 1,
     claimed_by = null,
     claim_token = null,
     started_at = null,
-    completed_at = case when talk.crashes + 1 >= 3 then ops_now() end,
+    completed_at = case when talk.crashes >= 2 then ops_now() end,
     failure_reason = case
-      when talk.crashes + 1 >= 3 then 'poison: its process crashed 3 times while it was running'
+      when talk.crashes >= 2 then 'poison: its process crashed 3 times while it was running'
       else 'its process crashed while it was running'
     end
   where talk.status = 'running'
@@ -94,15 +94,15 @@ from given;
 with given as (
   update ops_initiative_queue as idea
   set
-    status = case when idea.crashes + 1 >= 3 then 'failed' else 'queued' end,
+    status = case when idea.crashes >= 2 then 'failed' else 'queued' end,
     attempt = greatest(idea.attempt - 1, 0),
-    crashes = idea.crashes + 1,
+    crashes = least(idea.crashes, 32766) + 1,
     claimed_by = null,
     claim_token = null,
     started_at = null,
-    completed_at = case when idea.crashes + 1 >= 3 then ops_now() end,
+    completed_at = case when idea.crashes >= 2 then ops_now() end,
     failure_reason = case
-      when idea.crashes + 1 >= 3 then 'poison: its process crashed 3 times while it was running'
+      when idea.crashes >= 2 then 'poison: its process crashed 3 times while it was running'
       else 'its process crashed while it was running'
     end
   where idea.status = 'running'

@@ -142,6 +142,49 @@ told as (
 select settled.id, settled.status
 from settled;
 
+-- name: interrupt
+-- Those of the rows that are still running under their token are queued again, or failed as poison at the third crash.
+-- What interrupted them is like a crash: no attempt is counted. Returns id and status.
+with outcome as materialized (
+  select
+    given.id,
+    given.token,
+    given.reason,
+    'running' as expected
+  from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(reasons)s::text[]) as given (id, token, reason)
+),
+given as (
+  update ops_roundtable_queue as talk
+  set
+    status = case when talk.crashes >= 2 then 'failed' else 'queued' end,
+    attempt = greatest(talk.attempt - 1, 0),
+    crashes = least(talk.crashes, 32766) + 1,
+    started_at = case when talk.crashes >= 2 then talk.started_at end,
+    completed_at = case when talk.crashes >= 2 then ops_now() end,
+    claimed_by = case when talk.crashes >= 2 then talk.claimed_by end,
+    failure_reason = case
+      when talk.crashes >= 2 then left('poison: a crash or a broken connection ended it 3 times; the last: ' || outcome.reason, 4000)
+      else outcome.reason
+    end
+  from outcome
+  where talk.id = outcome.id
+    and talk.claim_token = outcome.token
+    and talk.status = outcome.expected
+  returning talk.id, talk.status, talk.format, talk.failure_reason, talk.crashes
+),
+told as (
+  insert into ops_agent_events (kind, title, summary, tags, metadata)
+  select
+    case given.status when 'failed' then 'roundtable_failed' else 'roundtable_rescued' end,
+    given.format,
+    given.failure_reason,
+    array['roundtable', given.format],
+    jsonb_build_object('roundtable_id', given.id, 'crashes', given.crashes)
+  from given
+)
+select given.id, given.status
+from given;
+
 -- name: still_mine
 -- Of the rows those that are still running under their token.
 select talk.id

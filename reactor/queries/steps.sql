@@ -269,6 +269,61 @@ told as (
 select settled.id, settled.status
 from settled;
 
+-- name: interrupt
+-- Those of the steps that are still running under their token are queued again, or failed as poison at the third crash.
+-- What interrupted them is like a crash: no attempt is counted. Returns id and status.
+with outcome as materialized (
+  select
+    given.id,
+    given.token,
+    given.reason,
+    'running' as expected
+  from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(reasons)s::text[]) as given (id, token, reason)
+),
+given as (
+  update ops_mission_steps as step
+  set
+    status = case when step.crashes >= 2 then 'failed' else 'queued' end,
+    attempt = greatest(step.attempt - 1, 0),
+    crashes = least(step.crashes, 32766) + 1,
+    started_at = case when step.crashes >= 2 then step.started_at end,
+    completed_at = case when step.crashes >= 2 then (select ops_now()) end,
+    claimed_by = case when step.crashes >= 2 then step.claimed_by end,
+    failure_reason = case
+      when step.crashes >= 2 then left('poison: a crash or a broken connection ended it 3 times; the last: ' || outcome.reason, 4000)
+      else outcome.reason
+    end
+  from outcome
+  where step.id = outcome.id
+    and step.claim_token = outcome.token
+    and step.status = outcome.expected
+  returning
+    step.id,
+    step.status,
+    step.kind,
+    step.agent_id,
+    step.mission_id,
+    step.failure_reason,
+    step.crashes,
+    step.root_id,
+    step.depth
+),
+told as (
+  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata, root_id, depth)
+  select
+    case given.status when 'failed' then 'step_failed' else 'step_rescued' end,
+    given.agent_id,
+    given.kind,
+    given.failure_reason,
+    array['step', given.kind],
+    jsonb_build_object('step_id', given.id, 'mission_id', given.mission_id, 'crashes', given.crashes),
+    given.root_id,
+    given.depth
+  from given
+)
+select given.id, given.status
+from given;
+
 -- name: still_mine
 -- Of the steps those that are still running under their token.
 select step.id

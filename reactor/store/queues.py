@@ -1,7 +1,7 @@
 """Claiming and settling rows, the same for all three queues.
 
 Twins: ``queries/steps.sql``, ``queries/roundtables.sql``, ``queries/initiatives.sql``; each has the statements claim,
-next_due, succeed, settle, still_mine and finished_under with the same parameters and answers.
+next_due, succeed, settle, interrupt, still_mine and finished_under with the same parameters and answers.
 
 Lock order in a batch with missions: the missions by id in a statement of their own, then the steps.
 """
@@ -67,6 +67,15 @@ class Settlement(NamedTuple):
     attempts: int
     delay_s: float
     reason: str | None
+
+
+class Interruption(NamedTuple):
+    """A row whose handler lost its line to the database in the middle of a statement."""
+
+    id: int
+    token: UUID
+    mission_id: int | None
+    reason: str
 
 
 async def claim(
@@ -143,7 +152,11 @@ async def next_due(conn: Connection, queue: Queue, taker: Taker) -> float | None
 
 
 async def finish(
-    conn: Connection, queue: Queue, successes: Sequence[Success], settlements: Sequence[Settlement]
+    conn: Connection,
+    queue: Queue,
+    successes: Sequence[Success],
+    settlements: Sequence[Settlement],
+    interruptions: Sequence[Interruption] = (),
 ) -> tuple[set[int], dict[int, str]]:
     """All outcomes are written in one transaction, with their events, and their missions rolled up.
 
@@ -153,13 +166,16 @@ async def finish(
     """
     missions = {o.mission_id for o in successes if o.mission_id is not None}
     missions |= {o.mission_id for o in settlements if o.mission_id is not None}
-    if not missions and not settlements:
+    missions |= {o.mission_id for o in interruptions if o.mission_id is not None}
+    if not missions and not settlements and not interruptions:
         return await _succeed(conn, queue, successes), {}
     async with conn.transaction():
         if missions:
             await steps.lock_missions(conn, missions)
         done = await _succeed(conn, queue, successes) if successes else set()
         settled = await _settle(conn, queue, settlements) if settlements else {}
+        if interruptions:
+            settled |= await _interrupt(conn, queue, interruptions)
         if missions:
             await steps.roll_up(conn, missions)
     return done, settled
@@ -211,6 +227,18 @@ async def _settle(conn: Connection, queue: Queue, batch: Sequence[Settlement]) -
             "statuses": words(o.status for o in batch),
             "attempts": bigints(o.attempts for o in batch),
             "delay_s": floats(o.delay_s for o in batch),
+            "reasons": [o.reason for o in batch],
+        },
+    )
+    return dict(rows)
+
+
+async def _interrupt(conn: Connection, queue: Queue, batch: Sequence[Interruption]) -> dict[int, str]:
+    rows = await conn.fetch_all(
+        _SQL[queue]["interrupt"],
+        {
+            "ids": bigints(o.id for o in batch),
+            "tokens": uuids(o.token for o in batch),
             "reasons": [o.reason for o in batch],
         },
     )

@@ -4,8 +4,16 @@ from typing import Any
 import pytest
 import trio
 
-from reactor.errors import CallsPaused, LLMUnavailable, RateLimited, ServiceClosed
+from reactor.errors import (
+    CallsPaused,
+    ConnectionLost,
+    DatabaseUnavailable,
+    LLMUnavailable,
+    RateLimited,
+    ServiceClosed,
+)
 from reactor.handlers import Cancel, Done, Fail, GiveBack, Snooze, Step, StepKind, StepRunner
+from reactor.model.outcomes import Interrupted
 from tests.handlers.house import Unreachable, claimed, house
 
 
@@ -108,6 +116,8 @@ async def test_a_plain_function_that_hangs_is_left_behind_when_cancelled() -> No
         (CallsPaused("paused by ada"), GiveBack("paused by ada")),
         (RateLimited("slow\n down", 7.0), Snooze(7.0, "slow down")),
         (LLMUnavailable("529"), Fail("529", retry=True)),
+        (ConnectionLost("the line broke"), Interrupted("the line broke")),
+        (DatabaseUnavailable("nobody answers"), GiveBack("nobody answers")),
     ],
 )
 async def test_errors_of_ours_become_the_verdict_they_carry(error: Exception, outcome: Any) -> None:

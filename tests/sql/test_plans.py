@@ -139,6 +139,7 @@ def check(pinned: Session, sql: Session, queue: Queue, name: str, batch: int) ->
         "next_due": f"{queue.table}_due_idx",
         "succeed": f"{queue.table}_pkey",
         "settle": f"{queue.table}_pkey",
+        "interrupt": f"{queue.table}_pkey",
         "still_mine": f"{queue.table}_pkey",
         "finished_under": f"{queue.table}_pkey",
         "lock_missions": "ops_missions_pkey",
@@ -149,7 +150,16 @@ def check(pinned: Session, sql: Session, queue: Queue, name: str, batch: int) ->
     assert touched <= BLOCKS_A_ROW * (batch + 1) + 100, f"{at} touches {touched} blocks"
 
 
-STATEMENTS = ("claim", "claim_from", "next_due", "succeed", "settle", "still_mine", "finished_under")
+STATEMENTS = (
+    "claim",
+    "claim_from",
+    "next_due",
+    "succeed",
+    "settle",
+    "interrupt",
+    "still_mine",
+    "finished_under",
+)
 FOR_MISSIONS = ("lock_missions", "roll_up", "begin_missions")
 
 
