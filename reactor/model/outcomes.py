@@ -50,7 +50,7 @@ class GiveBack:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The line to the database broke under it: the row goes back, with no attempt counted but a crash, of which three are too many."""
+    """The line to the database broke under it: the row goes back, no attempt counted but a crash; three are too many."""
 
     reason: str
 

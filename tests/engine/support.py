@@ -209,7 +209,7 @@ def columns(sql: Session, id: int, names: str, queue: Queue = Queue.MISSION) -> 
 
 
 async def until_status(
-    sql: Session, id: int, wanted: str, queue: Queue = Queue.MISSION, *, within_s: float = 5.0
+    sql: Session, id: int, wanted: str, queue: Queue = Queue.MISSION, *, within_s: float = 20.0
 ) -> None:
     """The row is ``wanted``; fails when it is not within the time."""
     deadline = trio.current_time() + within_s
