@@ -59,7 +59,9 @@ async def _all_succeed(database: str, sql: Sql, *, minute_s: float, within_s: fl
     assert api.answered.count(200) == STEPS
     refused = len(api.answered) - STEPS
     assert api.answered.count(429) == refused <= REFUSED
-    ended = dict(sql.execute("select outcome, count(*) from ops_llm_calls group by outcome").fetchall())
+    ended: dict[str, int] = dict(
+        sql.execute("select outcome, count(*) from ops_llm_calls group by outcome").fetchall()
+    )
     assert ended == {"ok": STEPS, **({"RateLimited": refused} if refused else {})}
     booked = scalar(
         sql,
