@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 from rich import box
 from rich.columns import Columns
@@ -13,9 +13,12 @@ from rich.text import Text
 
 from reactor.cli.output import clean, span, when
 from reactor.model.wording import usd
-
-if TYPE_CHECKING:
-    from reactor.cli.top import Look
+from reactor.store.board import Budgets, Conversation, Rate, Seated
+from reactor.store.breakers import BreakerRow
+from reactor.store.events import Event
+from reactor.store.fleet import Worker
+from reactor.store.overview import Facts, Pause, QueueCounts
+from reactor.store.proposals import HeldStep, MissionLine, ProposalRow
 
 WIDE: Final = 120  # columns from which two panels stand side by side
 _COLOURS: Final = ("yellow", "bright_blue", "green", "magenta", "bright_magenta", "cyan")
@@ -34,6 +37,25 @@ _ENDS: Final = {
     "rejected": "red",
     "opened": "red",
 }
+
+
+class Look(NamedTuple):
+    """All that is on the screen."""
+
+    facts: Facts
+    llm: str
+    budgets: Budgets
+    queues: list[QueueCounts]
+    rates: dict[str, Rate]
+    pauses: list[Pause]
+    workers: list[Worker]
+    breakers: list[BreakerRow]
+    room: list[Seated]
+    talks: list[Conversation]
+    missions: list[MissionLine]
+    pending: list[ProposalRow]
+    held: list[HeldStep]
+    events: list[Event]
 
 
 def screen(seen: Look, width: int, height: int | None) -> RenderableType:

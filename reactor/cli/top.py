@@ -1,48 +1,23 @@
 """``top``: what the page shows, on a terminal, looked at anew every second."""
 
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import trio
 
 from reactor.cli.output import answer_json, clean, json_option
 from reactor.cli.runtime import Database, database, run
-from reactor.cli.screen import screen
+from reactor.cli.screen import Look, screen
 from reactor.errors import ConnectionLost, DatabaseUnavailable
 from reactor.pg import Connection
 from reactor.settings import Settings
 from reactor.store import board, breakers, events, fleet, overview, proposals
-from reactor.store.board import Budgets, Conversation, Seated
-from reactor.store.breakers import BreakerRow
-from reactor.store.events import Event
-from reactor.store.fleet import Worker
-from reactor.store.overview import Facts, Pause, QueueCounts
-from reactor.store.proposals import HeldStep, MissionLine, ProposalRow
 
 MISSIONS = 12
 EVENTS = 60
 WAITING = 20
 RECONNECT_S = 1.0
-
-
-class Look(NamedTuple):
-    """All that is on the screen."""
-
-    facts: Facts
-    llm: str
-    budgets: Budgets
-    queues: list[QueueCounts]
-    rates: dict[str, board.Rate]
-    pauses: list[Pause]
-    workers: list[Worker]
-    breakers: list[BreakerRow]
-    room: list[Seated]
-    talks: list[Conversation]
-    missions: list[MissionLine]
-    pending: list[ProposalRow]
-    held: list[HeldStep]
-    events: list[Event]
 
 
 @click.command(short_help="all of it, live, on this terminal")
