@@ -87,7 +87,7 @@ def psql(arguments: tuple[str, ...]) -> None:
         env["PGPASSWORD"] = password
     sys.stdout.flush()
     try:
-        os.execve(program, [program, compose(parameters, uri=True), *arguments], env)  # noqa: S606
+        os.execve(program, [program, compose(parameters, uri=True), *arguments], env)  # noqa: S606 - no shell is wanted
     except OSError as error:
         raise ConfigurationError(f"{program} cannot be run: {error.strerror}") from None
 

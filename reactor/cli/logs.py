@@ -98,7 +98,7 @@ def configure(
     root = logging.getLogger()
     for former in [h for h in root.handlers if getattr(h, "_of_reactor", False)]:
         root.removeHandler(former)
-    handler._of_reactor = True  # type: ignore[attr-defined]
+    handler._of_reactor = True  # type: ignore[attr-defined]  # our mark
     root.addHandler(handler)
     root.setLevel(_LEVELS[level])
     # Their debug lines carry statements, parameters and whole requests.

@@ -82,7 +82,7 @@ class WhatType(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> What:
         """The word the database uses."""
         word = "roundtable" if value == "conversation" else value
-        chosen: What = super().convert(word, param, ctx)  # type: ignore[assignment]
+        chosen: What = super().convert(word, param, ctx)  # type: ignore[assignment]  # one of the choices
         return chosen
 
 
@@ -95,7 +95,7 @@ class ThingType(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Thing:
         """The word the database uses."""
         word = "roundtable" if value == "conversation" else value
-        chosen: Thing = super().convert(word, param, ctx)  # type: ignore[assignment]
+        chosen: Thing = super().convert(word, param, ctx)  # type: ignore[assignment]  # one of the choices
         return chosen
 
 

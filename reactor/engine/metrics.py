@@ -74,9 +74,8 @@ class CountedMeter:
             ("cache_write", usage.cache_write_tokens),
         ):
             self.tokens[model, direction] += tokens
-        # A Counter of the standard library counts with anything that adds; its annotation knows integers only.
-        self.cost_usd[model] += settlement.cost_usd  # type: ignore[assignment]
-        self.would_cost_usd[model] += settlement.would_cost_usd  # type: ignore[assignment]
+        self.cost_usd[model] += settlement.cost_usd  # type: ignore[assignment]  # a Counter adds anything
+        self.would_cost_usd[model] += settlement.would_cost_usd  # type: ignore[assignment]  # likewise
         await self._books.settle(reservation, settlement)
 
 

@@ -151,7 +151,7 @@ async def _read(
     came = 0
     stream = response.stream
     assert not isinstance(stream, bytes)
-    async with aclosing(aiter(stream)) as chunks:  # type: ignore[arg-type, type-var]
+    async with aclosing(aiter(stream)) as chunks:  # type: ignore[arg-type, type-var]  # httpx types its generator as an iterable
         async for chunk in chunks:
             came += len(chunk)
             # One byte more than the limit tells that there is more, and a small bomb never unfolds whole.

@@ -18,7 +18,7 @@ DEFAULT_PORT = 8420
 NEXT_PORTS = 100  # how many are tried from the default one on
 ANY_PORT_TRIES = 20  # the system's free port of one address may be taken on another
 BACKLOG = 128
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - looked up, not bound
 
 _Address = tuple[socket.AddressFamily, str]
 

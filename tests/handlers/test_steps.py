@@ -164,7 +164,7 @@ async def test_a_template_of_a_single_job_fails_with_its_name() -> None:
 
 
 async def test_a_payload_too_deep_to_read_fails_for_good() -> None:
-    outcome = await StepRunner(house()).perform(claimed("noop")._replace(payload="[[[[…"))  # type: ignore[arg-type]
+    outcome = await StepRunner(house()).perform(claimed("noop")._replace(payload="[[[[…"))  # type: ignore[arg-type]  # on purpose
     assert outcome == Fail("the payload is nested deeper than can be read", retry=False)
 
 

@@ -253,8 +253,8 @@ def test_shapes_cut_what_is_too_long_and_refuse_what_is_of_the_wrong_kind() -> N
     tweet = SHAPES["draft_tweet"].model_validate(
         {"text": "word " * 100, "alternatives": ["a", "b", "c", "d"]}
     )
-    assert len(tweet.text) <= 280  # type: ignore[attr-defined]
-    assert tweet.alternatives == ["a", "b", "c"]  # type: ignore[attr-defined]
+    assert len(tweet.text) <= 280  # type: ignore[attr-defined]  # of this kind's shape
+    assert tweet.alternatives == ["a", "b", "c"]  # type: ignore[attr-defined]  # of this kind's shape
     wrongs: list[dict[str, Any]] = [{"text": "", "alternatives": []}, {"text": 5, "alternatives": []}, {}]
     for wrong in wrongs:
         with pytest.raises(ValidationError):

@@ -27,7 +27,7 @@ def slot(cron: str, zone: str = "UTC", *, since: datetime = EPOCH, enabled: bool
 
 
 def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]  # integers only, the zone last
 
 
 def test_a_time_of_day_is_the_slots_own_clock() -> None:

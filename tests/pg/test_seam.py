@@ -62,12 +62,12 @@ async def test_every_wait_of_psycopg_goes_through_the_seam(connection: Connectio
     seen: list[str] = []
     usual = connection.wait
 
-    async def counted(gen, interval=0.0, timeout=None):  # type: ignore[no-untyped-def]
+    async def counted(gen, interval=0.0, timeout=None):  # type: ignore[no-untyped-def]  # psycopg's own, private
         seen.append(type(gen).__name__)
         assert connection.lock.locked(), "psycopg waits without holding the lock"
         return await usual(gen, interval, timeout)
 
-    connection.wait = counted  # type: ignore[method-assign]
+    connection.wait = counted  # type: ignore[method-assign]  # counts what passes
     async with connection.transaction():
         await connection.run("select 1")
     async with connection.cursor() as cursor:

@@ -221,7 +221,7 @@ async def test_who_lost_the_row_lands_nothing(database: str, sql: Sql) -> None:
             sql.execute("update ops_roundtable_queue set claim_token = gen_random_uuid()")
         return await original(request, model, schema)
 
-    provider.answer = answer  # type: ignore[method-assign]
+    provider.answer = answer  # type: ignore[method-assign]  # stands in for it
     async with house_on(database, provider) as house:
         assert isinstance(await house.hold(), GiveBack)
     assert one(sql, "select count(*) from ops_agent_memory") == 0
@@ -292,7 +292,7 @@ async def test_a_model_that_declines_to_distil_costs_nobody_the_conversation(dat
             raise LLMReplyRefused("the model declined to answer")
         return await original(request, model, schema)
 
-    provider.answer = answer  # type: ignore[method-assign]
+    provider.answer = answer  # type: ignore[method-assign]  # stands in for it
     async with house_on(database, provider) as house:
         outcome = await house.hold()
     assert isinstance(outcome, Done)

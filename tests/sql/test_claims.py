@@ -20,7 +20,7 @@ def second(database: str) -> Iterator[Session]:
 
 
 def ids(sql: Session, **how: object) -> list[int]:
-    return [held.id for held in claim(sql, **how)]  # type: ignore[arg-type]
+    return [held.id for held in claim(sql, **how)]  # type: ignore[arg-type]  # as claim takes them
 
 
 def test_the_most_urgent_come_first_then_the_oldest_then_the_first_inserted(sql: Session) -> None:

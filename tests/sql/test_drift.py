@@ -51,7 +51,7 @@ def test_a_drift_moves_the_pair_whoever_is_named_first(sql: Session) -> None:
     assert drift(sql, "sage", "minion", "0.01") == Decimal("0.810")
     assert drift(sql, "minion", "sage", "-0.02") == Decimal("0.790")
     assert row_of(sql, "minion", "sage") is not None
-    assert row_of(sql, "minion", "sage")[1:4] == (2, 1, 1)  # type: ignore[index]
+    assert row_of(sql, "minion", "sage")[1:4] == (2, 1, 1)  # type: ignore[index]  # the pair is there
 
 
 def test_a_line_of_the_log_says_everything(sql: Session) -> None:
@@ -220,7 +220,7 @@ def test_seeds_run_twice_and_leave_what_a_person_changed(sql: Session) -> None:
     assert sql.execute("select tone from ops_agents where id = 'sage'").fetchone() == ("whispers",)
     assert sql.execute("select count(*) from ops_agents").fetchone() == (5,)
     assert sql.execute("select count(*) from ops_agent_relationships").fetchone() == (10,)
-    assert row_of(sql, "minion", "sage")[0] == Decimal("0.810")  # type: ignore[index]
+    assert row_of(sql, "minion", "sage")[0] == Decimal("0.810")  # type: ignore[index]  # the pair is there
     assert sql.execute("select open_seconds from ops_circuit_breaker").fetchall() == [(60,)]
 
 

@@ -233,7 +233,7 @@ def test_a_reactor_with_no_more_than_its_role_does_the_work(
                         ("ops_initiative_queue", idea),
                     ):
                         ended = f"select status in ('succeeded', 'cancelled') from {table} where id = %s"
-                        wait_until(lambda q=ended, i=id: process.poll() is not None or scalar(sql, q, i))  # type: ignore[misc]
+                        wait_until(lambda q=ended, i=id: process.poll() is not None or scalar(sql, q, i))  # type: ignore[misc]  # bound at once
                     process.send_signal(signal.SIGTERM)
                     assert process.wait(30) == 0
                 finally:

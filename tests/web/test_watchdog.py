@@ -80,7 +80,7 @@ async def test_the_line_of_the_handler_is_named_however_deep_in_a_library_it_is(
                 here = currentframe()
                 assert here is not None
                 line = here.f_lineno + 1
-                subprocess.run([sys.executable, "-c", "import time; time.sleep(1)"], check=True)  # noqa: ASYNC221
+                subprocess.run([sys.executable, "-c", "import time; time.sleep(1)"], check=True)  # noqa: ASYNC221 - it shall block
                 await until(lambda: "event_loop_turns_again" in [one["event"] for one in logs])
                 nursery.cancel_scope.cancel()
         assert logs[0]["event"] == "event_loop_held"

@@ -175,7 +175,7 @@ async def ensure_running(home: Path, *, create: bool, say: Say = to_stderr) -> E
 
 async def connect_if_running(home: Path) -> EmbeddedServer | None:
     """A lease on the home's server when it runs and takes clients, else None. Starts and creates nothing."""
-    home = home.resolve()  # noqa: ASYNC240
+    home = home.resolve()  # noqa: ASYNC240 - no slower than a statement
     if not home.is_dir():
         return None
     with _explained(home):
@@ -244,7 +244,7 @@ async def _end_of(found: Postmaster, data: Path) -> None:
             finally:
                 os.close(descriptor)
             return
-    while await trio.to_thread.run_sync(found.answers) or is_server_process(found.pid, data):  # noqa: ASYNC110
+    while await trio.to_thread.run_sync(found.answers) or is_server_process(found.pid, data):  # noqa: ASYNC110 - nothing tells of a process that is not our child
         await trio.sleep(_LOOK_GAP_S)
 
 
