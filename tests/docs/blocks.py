@@ -3,14 +3,18 @@
 The mark is an HTML comment on the line before the block, which readers do not see:
 
 * ``run``: the lines are commands for a shell; ``run: sql``: statements for psql. In order, in one directory a page.
-* ``run: until WORD``: a command that stays; the next block waits until a line of its output begins with WORD.
+* ``run: moving``: what stayed is stopped, the database in use is an embedded one with the schema, and a project at Supabase
+  is as new.
+* ``run: until WORD``: its last line is a command that stays; the next block waits until a line of its output begins with
+  WORD. ``run: each until ready``: every line is a command that stays.
 * ``says``: what the block before printed; ``…`` stands for anything.
 * ``file: NAME``: it is written beside, for the blocks that follow.
 * ``prepare``: code of another language; the SQL in it is understood by the database.
-* ``tested by PATH``: another test of the repository runs it. ``not run: WHY``: nobody can here.
+* ``tested by PATH`` (``and PATH``): other tests of the repository run it, word for word where it is one of our commands.
+  ``not run: WHY``: nobody can here.
 
-A comment ``start: COMMAND`` anywhere is a command that stays, until its line ``ready``. A block of text without a mark is
-a picture.
+A comment ``start: COMMAND`` anywhere is a command that stays, until its line ``ready``; ``start: a PostgreSQL of your own``
+is a server with a voxyz in it, which DATABASE_URL names. A block of text without a mark is a picture.
 """
 
 import re

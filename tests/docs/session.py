@@ -1,17 +1,30 @@
-"""A page's commands as a reader gives them: one directory, one embedded database, real processes."""
+"""A page's commands as a reader gives them: one directory, one embedded database, real processes.
+
+What a page exports holds for the blocks after it, as it does in a reader's shell. Addresses at Supabase lead to a database
+and poolers like Supabase's, the reader's own (``user:password@host``) to a server beside it; both are made when a page first
+names one.
+"""
 
 import os
 import re
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+from reactor.pg.embedded.binaries import Binaries, binaries_at
 from tests.cli.conftest import COMMAND, environment
 from tests.docs.blocks import ROOT, Block
-from tests.support.server import free_port
+from tests.support.server import PrivateServer, chosen_binaries, free_port, private_server
+from tests.support.supabase import Project, project
 
 DEADLINE_S = 180.0
+SHELL = ["bash", "-eu", "-o", "pipefail"]
+SUPABASE = re.compile(
+    r"postgresql://postgres\.<ref>:<password>@<region>\.pooler\.supabase\.com:(?P<port>\d+)/postgres\?sslmode=require"
+)
+OWN = re.compile(r"postgresql://user(?::password)?@host(?::5432)?/(?P<name>\w+)")
 SHOWN_PORTS = ("8420", "8099")  # ours, and that of a receiver; free ones stand in for them
 
 
@@ -20,6 +33,9 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.stack = ExitStack()
+        self.project: Project | None = None
+        self.server: PrivateServer | None = None
         self.ports = {shown: str(free_port()) for shown in SHOWN_PORTS}
         self.said = ""
         self.staying: list[tuple[subprocess.Popen[bytes], Path]] = []
@@ -34,15 +50,30 @@ class Session:
     def take(self, block: Block) -> None:
         """Do what the mark of ``block`` says; an AssertionError names the block."""
         text = re.sub(r"\b(?:8420|8099)\b", lambda found: self.ports[found[0]], block.text)
+        text = SUPABASE.sub(lambda found: self._at_supabase(int(found["port"])), text)
+        text = OWN.sub(lambda found: self._own(found["name"]), text)
         match block.verb:
+            case "start" if block.rest == "a PostgreSQL of your own":
+                self._own_server()
             case "start":
                 self._stay(block, block.rest, "ready")
+            case "run" if block.rest == "each until ready":
+                for line in text.splitlines():
+                    self._stay(block, line, "ready")
             case "run" if block.rest.startswith("until "):
                 self._stay(block, text, block.rest.removeprefix("until "))
             case "run" if block.rest == "sql":
                 self._run(block, ["voxyz-reactor", "psql", "-X", "-v", "ON_ERROR_STOP=1"], text)
+            case "run" if block.rest == "moving":
+                self._leave()
+                for name in ("DATABASE_URL", "DIRECT_URL"):
+                    self.environment.pop(name, None)
+                if self.project is not None:
+                    self.project.renew()
+                self._run(block, SHELL, "voxyz-reactor migrate")
+                self._run(block, SHELL, text)
             case "run":
-                self._run(block, ["bash", "-eu", "-o", "pipefail"], text)
+                self._run(block, SHELL, text)
             case "says":
                 self._compare(block, text)
             case "file":
@@ -65,15 +96,21 @@ class Session:
             timeout=DEADLINE_S,
         )
         self.said = done.stdout + done.stderr
+        for name, quoted, plain in re.findall(r"^export (\w+)=(?:'([^']*)'|(\S+))$", text, re.MULTILINE):
+            self.environment[name] = quoted or plain
+        for name in re.findall(r"^unset (\w+)$", text, re.MULTILINE):
+            self.environment.pop(name, None)
         assert done.returncode == 0, f"{block} failed:\n{text}\n{self.said}{self._stayed()}"
 
     def _stay(self, block: Block, text: str, word: str) -> None:
         log = self.folder / f"staying-{len(self.staying)}"
+        port = {"OPS_PORT": "0"} if self.staying else {}  # the first has it
+        *first, last = text.splitlines()
         with log.open("wb") as out:
             process = subprocess.Popen(
-                ["bash", "-eu", "-c", f"exec {text}" if "=" not in text.split()[0] else f"exec env {text}"],
+                ["bash", "-eu", "-c", "\n".join([*first, f"exec env {last}"])],
                 cwd=self.folder,
-                env=self.environment,
+                env={**self.environment, **port},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -113,8 +150,41 @@ class Session:
     def _stayed(self) -> str:
         return "".join(f"\n--- {log.name}:\n{log.read_text()[-3000:]}" for _, log in self.staying)
 
+    def _own_server(self) -> PrivateServer:
+        """The reader's own PostgreSQL: its programs come first and know its address; DATABASE_URL names a voxyz in it."""
+        if self.server is None:
+            self.server = self.stack.enter_context(private_server(_binaries()))
+            self.environment |= {
+                "PATH": f"{self.folder / 'path'}:{self.server.bindir}:{self.environment['PATH']}",
+                "PGHOST": "127.0.0.1",
+                "PGPORT": str(self.server.port),
+                "PGUSER": "voxyz",
+                "PGPASSWORD": self.server.password,
+                "DATABASE_URL": self.server.tcp_dsn,
+            }
+            self._run(Block(Path(), 0, "console", "run", "", ""), SHELL, "voxyz-reactor migrate")
+        return self.server
+
+    def _own(self, name: str) -> str:
+        """The address of a new database of that name there."""
+        if self.server is None:
+            self.server = self.stack.enter_context(private_server(_binaries()))
+        self.server.run(f"drop database if exists {name} with (force)")
+        self.server.run(f"create database {name}")
+        return f"{self.server.tcp_dsn.rpartition('/')[0]}/{name}"
+
+    def _at_supabase(self, port: int) -> str:
+        """The address of ours that stands for that port of the pooler there."""
+        if self.project is None:
+            self.project = self.stack.enter_context(project(_binaries()))
+        return self.project.url(self.project.transactions if port == 6543 else self.project.sessions)
+
     def close(self) -> None:
         """Everything that stayed has ended."""
+        self._leave()
+        self.stack.close()
+
+    def _leave(self) -> None:
         for process, _ in reversed(self.staying):
             process.terminate()
         for process, _ in reversed(self.staying):
@@ -123,6 +193,13 @@ class Session:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self.staying.clear()
+
+
+def _binaries() -> Binaries:
+    """The system's PostgreSQL, else the one that comes with us."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return binaries_at(found[-1].parent) if found else chosen_binaries()
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -40,13 +40,28 @@ def test_the_commands_of_a_page_run_in_order(page: Path, session: Session) -> No
 def test_every_block_says_who_tries_it(page: Path) -> None:
     for block in blocks(page):
         if block.verb == "tested by":
-            assert (ROOT / block.rest).is_file(), f"{block}: there is no {block.rest}"
+            testers = [ROOT / name for name in block.rest.split(" and ")]
+            assert all(path.is_file() for path in testers), f"{block}: there is no {block.rest}"
+            for word in _our_words(block):
+                assert any(
+                    f'"{word}"' in path.read_text() or f" {word}" in path.read_text() for path in testers
+                ), f"{block}: {block.rest} runs no {word}"
         elif block.verb == "not run":
             assert len(block.rest) > 10, f"{block}: say why it is not run"
         else:
             assert block.verb or block.language in ("text", ""), (
                 f"{block}: put <!-- run --> before it, or another mark of tests/docs/blocks.py"
             )
+
+
+def _our_words(block: Block) -> set[str]:
+    """The commands and options of ours that a block gives."""
+    return {
+        word
+        for words in re.findall(r"(?<![\w./-])(?:bin/)?voxyz-reactor ([^`\n|#)'\"<$…&]+)", block.text)
+        for word in words.split()
+        if re.fullmatch(r"-{0,2}[a-z][a-z-]+", word) and "=" not in word
+    }
 
 
 def _known(words: list[str]) -> str | None:

@@ -13,6 +13,7 @@ from psycopg import sql as compose
 from psycopg.conninfo import make_conninfo
 
 from reactor.pg.migrations import migrate
+from tests.support import supabase
 from tests.support.queue_rows import scalar
 from tests.support.server import PrivateServer
 
@@ -21,29 +22,6 @@ pytestmark = pytest.mark.sql
 Session = psycopg.Connection[tuple[Any, ...]]
 
 OWNER = "supabase_like_postgres"
-
-ROLES = f"""
-create role anon nologin noinherit;
-create role authenticated nologin noinherit;
-create role service_role nologin noinherit bypassrls;
-create role authenticator login noinherit password 'x';
-create role {OWNER} login createrole createdb bypassrls password 'x';
-grant anon, authenticated, service_role to authenticator;
-grant anon, authenticated, service_role to {OWNER};
-"""
-
-# As Supabase sets up a project.
-SETUP = f"""
-create schema extensions;
-grant usage on schema public, extensions to anon, authenticated, service_role;
-grant all on schema public to {OWNER};
-alter default privileges for role {OWNER} in schema public
-  grant all on tables to {OWNER}, anon, authenticated, service_role;
-alter default privileges for role {OWNER} in schema public
-  grant all on functions to {OWNER}, anon, authenticated, service_role;
-alter default privileges for role {OWNER} in schema public
-  grant all on sequences to {OWNER}, anon, authenticated, service_role;
-"""
 
 # Supabase's linter, its checks that can concern a schema like ours, in our own words: each must find nothing.
 LINTS = {
@@ -166,19 +144,18 @@ LINTS = {
 @pytest.fixture(scope="module")
 def project(server: PrivateServer) -> Iterator[str]:
     """The DSN of a migrated project, as its owner."""
-    for statement in ROLES.split(";\n"):
-        if statement.strip():
-            server.run(statement)
+    for statement in supabase.roles(OWNER):
+        server.run(statement)
     server.run(f"create database project owner {OWNER} template template0")
     with psycopg.connect(server.dsn_of("project"), autocommit=True) as admin:
-        admin.execute(SETUP.encode())
+        admin.execute(supabase.setup(OWNER).encode())
     dsn = _as(server, OWNER)
     try:
         trio.run(migrate, dsn)
         yield dsn
     finally:
         server.run("drop database project with (force)")
-        for role in ("authenticator", OWNER, "anon", "authenticated", "service_role"):
+        for role in (OWNER, *supabase.API_ROLES):
             server.run(f"drop role {role}")
 
 

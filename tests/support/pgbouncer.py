@@ -2,8 +2,10 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
@@ -36,18 +38,36 @@ select format('lock %%s %%s', classid, objid) from pg_locks where locktype = 'ad
 """
 
 
-class PgBouncer:
-    """A pooler at ``port``; ``mode`` may be changed by stopping it and starting it again."""
+@dataclass(frozen=True)
+class Front:
+    """How clients come in: as ``users`` with passwords, over TLS with that key and certificate; all are ``backend``."""
 
-    def __init__(self, server: PrivateServer, mode: Literal["transaction", "session"]) -> None:
+    users: Mapping[str, str]
+    backend: tuple[str, str]
+    tls: tuple[Path, Path]
+
+
+class PgBouncer:
+    """A pooler at ``port``; ``mode`` may be changed by stopping it and starting it again.
+
+    Without a ``front`` it lets anybody in, as the server's superuser.
+    """
+
+    def __init__(
+        self, server: PrivateServer, mode: Literal["transaction", "session"], front: Front | None = None
+    ) -> None:
         self.mode = mode
         self.port = free_port()
+        self._front = front
         self._server = server
         self._process: subprocess.Popen[bytes] | None = None
 
     def dsn_of(self, database: str, **more: str) -> str:
         """``database`` through the pooler."""
-        return make_conninfo(host="127.0.0.1", port=self.port, user="voxyz", dbname=database, **more)
+        if self._front is not None:
+            user, password = next(iter(self._front.users.items()))
+            more = {"user": user, "password": password, "sslmode": "require", **more}
+        return make_conninfo(host="127.0.0.1", port=self.port, dbname=database, **{"user": "voxyz", **more})
 
     def start(self) -> None:
         """It lets clients in."""
@@ -55,7 +75,7 @@ class PgBouncer:
         self._directory = scratch_directory()
         base = self._directory.__enter__()
         config = base / "pgbouncer.ini"
-        config.write_text(self._configuration())
+        config.write_text(self._configuration(base))
         config.chmod(0o644)
         assert PROGRAM is not None
         self._process = subprocess.Popen(
@@ -66,15 +86,33 @@ class PgBouncer:
         )
         assert poll(self._lets_in, 10.0), "pgbouncer does not start"
 
-    def _configuration(self) -> str:
+    def _configuration(self, base: Path) -> str:
         backends = BACKENDS if self.mode == "transaction" else 50
         return (
             "[databases]\n"
-            f"* = host={self._server.cluster.sockets} port={self._server.port} user=voxyz\n"
+            f"* = {self._behind()}\n"
             "[pgbouncer]\n"
-            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\nauth_type = any\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n{self._door(base)}"
             f"pool_mode = {self.mode}\ndefault_pool_size = {backends}\nmax_client_conn = 200\n"
             "server_lifetime = 3600\nquery_wait_timeout = 20\n"
+        )
+
+    def _behind(self) -> str:
+        if self._front is None:
+            return f"host={self._server.cluster.sockets} port={self._server.port} user=voxyz"
+        user, password = self._front.backend
+        return f"host=127.0.0.1 port={self._server.port} user={user} password={password}"
+
+    def _door(self, base: Path) -> str:
+        if self._front is None:
+            return "auth_type = any\n"
+        users = base / "users.txt"
+        users.write_text("".join(f'"{user}" "{word}"\n' for user, word in self._front.users.items()))
+        users.chmod(0o644)
+        key, certificate = self._front.tls
+        return (
+            f"auth_type = scram-sha-256\nauth_file = {users}\n"
+            f"client_tls_sslmode = require\nclient_tls_key_file = {key}\nclient_tls_cert_file = {certificate}\n"
         )
 
     def _lets_in(self) -> bool:
@@ -111,9 +149,11 @@ class PgBouncer:
 
 
 @contextmanager
-def pgbouncer(server: PrivateServer, mode: Literal["transaction", "session"]) -> Iterator[PgBouncer]:
+def pgbouncer(
+    server: PrivateServer, mode: Literal["transaction", "session"], front: Front | None = None
+) -> Iterator[PgBouncer]:
     """A pgbouncer on a free port, in ``mode``; gone at the end."""
-    pooler = PgBouncer(server, mode)
+    pooler = PgBouncer(server, mode, front)
     try:
         pooler.start()
         yield pooler
