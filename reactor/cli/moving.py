@@ -16,7 +16,8 @@ from reactor.pg.migrations import migrate
 from reactor.settings import Settings
 from reactor.store import fleet
 
-LIVE = "what they write from now on stays behind; stop them first, or say --live"
+LIVE = "this database: what they write from now on stays behind; stop them first, or say --live"
+FILLED = "the database that is to be filled: stop them first"
 
 
 def _moment(value: str) -> datetime:
@@ -46,11 +47,16 @@ def export_command(directory: Path, before: datetime | None) -> None:
 @click.command("import", short_help="files of `export` into a new database")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 def import_command(directory: Path) -> None:
-    """Fill the database in use, which must be new, with what `export` wrote into DIRECTORY; all of it or nothing."""
+    """Fill the database in use with what `export` wrote into DIRECTORY; all of it or nothing.
+
+    The database must be new: nobody has worked in it. What was set up in it (agents, hours, formats, slots, rules, kinds,
+    policies, breakers, relationships) gives way to what comes under the same name and stays otherwise; both are said.
+    """
 
     async def imported(settings: Settings) -> dict[str, int]:
         async with database(settings, create=True) as place:
             await migrate(place.direct_dsn)
+            await _refuse_live(place.direct_dsn, FILLED)
             return await _in_thread(partial(moving.load, place.direct_dsn, directory, say=say))
 
     _tell("imported", run(imported, Settings.load()), directory)
@@ -69,29 +75,32 @@ def import_command(directory: Path) -> None:
 def copy_command(target: str, live: bool) -> None:
     """Copy every row into the database at URL and check the counts; all of it or nothing.
 
-    So an embedded database moves to a server or to Supabase: stop the reactor, copy, set DATABASE_URL.
+    So an embedded database moves to a server or to Supabase: stop the reactor, copy, set DATABASE_URL. The target must
+    be new; what was set up in it is merged as by `import`.
     """
 
     async def copied(settings: Settings) -> dict[str, int]:
         async with database(settings, start=True) as place:
             if not live:
-                await _refuse_live(place.dsn)
+                await _refuse_live(place.dsn, LIVE)
             await migrate(place.direct_dsn)
             await migrate(target)
+            await _refuse_live(target, FILLED)
             return await _in_thread(partial(moving.copy, place.direct_dsn, target, say=say))
 
     _tell("copied", run(copied, Settings.load()), redact(target))
     say("set DATABASE_URL to it from now on")
 
 
-async def _refuse_live(dsn: str) -> None:
+async def _refuse_live(dsn: str, why: str) -> None:
     conn = await connect(dsn, name="copy")
     try:
         live = [one for one in await fleet.fleet(conn) if one.live]
     finally:
         await conn.aclose()
     if live:
-        raise UsageError(f"{len(live)} reactors run on this database: {LIVE}")
+        number = "a reactor runs" if len(live) == 1 else f"{len(live)} reactors run"
+        raise UsageError(f"{number} on {why}")
 
 
 async def _in_thread(move: Callable[[], dict[str, int]]) -> dict[str, int]:

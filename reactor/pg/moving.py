@@ -1,7 +1,8 @@
 """A whole voxyz moved: to files and back, or straight from one database into another.
 
 The source is read in one repeatable-read transaction, so what is taken is one moment, whatever goes on meanwhile. The target
-is filled in one transaction: it is whole at the end, or as it was. There the tables' own triggers are off (a moved row is no
+is filled in one transaction: it is whole at the end, or as it was. What somebody had set up there is merged by its natural
+key, see ``merging``; a target with work in it is refused. There the tables' own triggers are off (a moved row is no
 news), references are not: tables are filled parents first, and a row without its parent fails the whole. Identities keep
 their values and go on after the highest.
 
@@ -11,28 +12,25 @@ nothing on another server; all moved events count as written by the move, in the
 Everything here blocks: the command line runs it in a thread.
 """
 
-import gzip
-import hashlib
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 from psycopg import sql
 
-from reactor import __version__
-from reactor.errors import ConfigurationError, SchemaError, UsageError
+from reactor.errors import SchemaError, UsageError
+from reactor.pg import merging
 from reactor.pg.errors import translate
+from reactor.pg.exports import AGES, Table, begun, keep, read_table, whole, write_table
 
 Say = Callable[[str], None]
 Session = psycopg.Connection[tuple[Any, ...]]
 
-MANIFEST: Final = "manifest.json"
+COPY_CLASS: Final = 1987014781  # first key of the advisory lock of a copy in progress
+
 _OWN: Final = (
     "ops_migrations",
     "ops_generation",
@@ -59,19 +57,6 @@ _SEEDED: Final = frozenset(
         "ops_workers",
     }
 )
-
-# Tables with an age, and the column that tells it: what an archive is made of.
-AGES: Final = {
-    "ops_action_runs": "completed_at",
-    "ops_agent_events": "created_at",
-    "ops_initiative_queue": "completed_at",
-    "ops_llm_calls": "created_at",
-    "ops_mission_proposals": "decided_at",
-    "ops_mission_steps": "completed_at",
-    "ops_missions": "completed_at",
-    "ops_roundtable_queue": "completed_at",
-    "ops_roundtable_turns": "created_at",
-}
 
 _TABLES: Final = """
 with recursive ours as (
@@ -126,32 +111,6 @@ where class.relnamespace = 'public'::regnamespace
 _SCHEMA: Final = "select name from public.ops_migrations where name like 'schema/%' order by name"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table, and those of its columns that are moved."""
-
-    name: str
-    columns: Sequence[str]
-
-    def reading(self, before: datetime | None) -> sql.Composed:
-        """The COPY that reads it; ``before``: only what was over by then."""
-        query = sql.SQL("select {} from {}").format(self._list(), sql.Identifier(self.name))
-        if before is not None:
-            query += sql.SQL(" where {} < {}").format(
-                sql.Identifier(AGES[self.name]), sql.Literal(before.isoformat())
-            )
-        return sql.SQL("copy ({}) to stdout (format csv, header true)").format(query)
-
-    def writing(self) -> sql.Composed:
-        """The COPY that fills it."""
-        return sql.SQL("copy {} ({}) from stdin (format csv, header true)").format(
-            sql.Identifier(self.name), self._list()
-        )
-
-    def _list(self) -> sql.Composed:
-        return sql.SQL(", ").join(map(sql.Identifier, self.columns))
-
-
 def export(dsn: str, directory: Path, *, before: datetime | None, say: Say) -> dict[str, int]:
     """``directory`` holds every table as a gzipped CSV with a header, and a manifest; returns the rows of each.
 
@@ -161,17 +120,17 @@ def export(dsn: str, directory: Path, *, before: datetime | None, say: Say) -> d
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _session(dsn) as source, source.transaction():
         _read_one_moment(source)
-        manifest = _manifest(directory, before, _schema(source))
+        manifest = begun(directory, before, _schema(source))
         for table in reversed(_tables(source)):
             if table.name in manifest["tables"] or (before is not None and table.name not in AGES):
                 continue
-            rows, checksum = _write_file(source, table, directory, before)
+            rows, checksum = write_table(source, table, directory, before)
             manifest["tables"][table.name] = {"columns": table.columns, "rows": rows, "sha256": checksum}
-            _keep(directory, manifest)
+            keep(directory, manifest)
             say(f"{table.name}: {rows} rows")
         if not manifest["complete"]:
             manifest |= {"complete": True}
-            _keep(directory, manifest)
+            keep(directory, manifest)
     return {name: int(one["rows"]) for name, one in manifest["tables"].items()}
 
 
@@ -180,7 +139,7 @@ def load(dsn: str, directory: Path, *, say: Say) -> dict[str, int]:
 
     Raises: UsageError: the directory is no whole export, or the database is in use. SchemaError: it is of an older version.
     """
-    manifest = _whole(directory)
+    manifest = whole(directory)
     with _session(dsn) as target, target.transaction():
         if lacking := sorted(set(manifest["schema"]) - set(_schema(target))):
             raise SchemaError(f"the export comes from a newer version (it has {lacking[-1]}): migrate first")
@@ -189,9 +148,9 @@ def load(dsn: str, directory: Path, *, say: Say) -> dict[str, int]:
             for one in _tables(target)
             if one.name in manifest["tables"]
         ]
-        with _filling(target):
+        with _filling(target, tables, say):
             for table in tables:
-                _read_file(target, table, directory, manifest["tables"][table.name]["sha256"])
+                read_table(target, table, directory, manifest["tables"][table.name]["sha256"])
                 _check_count(target, table, int(manifest["tables"][table.name]["rows"]))
                 say(f"{table.name}: {manifest['tables'][table.name]['rows']} rows")
     return {table.name: int(manifest["tables"][table.name]["rows"]) for table in tables}
@@ -210,10 +169,11 @@ def copy(source_dsn: str, target_dsn: str, *, say: Say) -> dict[str, int]:
         source.transaction(),
     ):
         _read_one_moment(source)
+        _refuse_same(source, target)
         if _schema(source) != _schema(target):
             raise SchemaError("the two databases have different schemas: migrate both with this version")
         tables = _tables(source)
-        with _filling(target):
+        with _filling(target, tables, say):
             for table in tables:
                 counts[table.name] = _pour(source, target, table)
                 _check_count(target, table, counts[table.name])
@@ -239,6 +199,13 @@ def _read_one_moment(source: Session) -> None:
     source.execute("set local idle_in_transaction_session_timeout = 0")
 
 
+def _refuse_same(source: Session, target: Session) -> None:
+    """One database cannot be read and emptied at once: each would wait for the other."""
+    for session in (source, target):
+        if session.execute("select pg_try_advisory_xact_lock(%s, 0)", (COPY_CLASS,)).fetchone() != (True,):
+            raise UsageError("the target is the database in use, or somebody else is copying into it")
+
+
 def _schema(session: Session) -> list[str]:
     if session.execute("select to_regclass('public.ops_migrations')").fetchone() == (None,):
         raise SchemaError("the schema is missing: run `voxyz-reactor migrate`")
@@ -251,20 +218,25 @@ def _tables(session: Session) -> list[Table]:
 
 
 @contextmanager
-def _filling(target: Session) -> Iterator[None]:
-    """Inside the target is empty and its triggers are off; afterwards its identities go on behind the highest."""
+def _filling(target: Session, moved: Sequence[Table], say: Say) -> Iterator[None]:
+    """Inside the target is empty and its triggers are off; afterwards its identities go on behind the highest.
+
+    What had been set up in it is merged with what came, and told to ``say``.
+    """
     target.execute("set local statement_timeout = 0")
     target.execute("set local idle_in_transaction_session_timeout = 0")
     target.execute("set local lock_timeout = '5s'")
     tables = _tables(target)
     _refuse_used(target, tables)
-    names = sql.SQL(", ").join(sql.Identifier(table.name) for table in tables)
-    for table in tables:
-        target.execute(sql.SQL("alter table {} disable trigger user").format(sql.Identifier(table.name)))
-    target.execute(sql.SQL("truncate {}").format(names))
+    coming = {table.name for table in moved}
+    set_up = merging.SetUp(target, [table.name for table in tables if table.name not in coming])
+    _empty(target, tables)
+    merging.sow(target)
+    set_up.forget_seeds()
+    _empty(target, tables)
+    _triggers(target, tables, "disable")
     yield
-    for table in tables:
-        target.execute(sql.SQL("alter table {} enable trigger user").format(sql.Identifier(table.name)))
+    _triggers(target, tables, "enable")
     for table_name, column, sequence in target.execute(_SEQUENCES).fetchall():
         target.execute(
             sql.SQL(
@@ -275,6 +247,22 @@ def _filling(target: Session) -> Iterator[None]:
                 sql.Identifier(column),
                 sql.Identifier(table_name),
             )
+        )
+    set_up.put_back(say)
+    merging.sow(target)  # what this version has and an older one's export cannot bring
+
+
+def _empty(target: Session, tables: Sequence[Table]) -> None:
+    target.execute(
+        sql.SQL("truncate {}").format(sql.SQL(", ").join(sql.Identifier(table.name) for table in tables))
+    )
+
+
+def _triggers(target: Session, tables: Sequence[Table], switch: Literal["enable", "disable"]) -> None:
+    target.execute("set constraints all immediate")  # a table with checks outstanding cannot be altered
+    for table in tables:
+        target.execute(
+            sql.SQL("alter table {} {} trigger user").format(sql.Identifier(table.name), sql.SQL(switch))
         )
 
 
@@ -289,9 +277,6 @@ def _refuse_used(target: Session, tables: Sequence[Table]) -> None:
             raise UsageError(
                 f"the target is in use: {table.name} has rows; take a new database, or drop what is in this one"
             )
-    changed = target.execute("select exists (select from ops_policy where version > 1)").fetchone()
-    if changed == (True,):
-        raise UsageError("the target is in use: its policies were changed; take a new database")
 
 
 def _pour(source: Session, target: Session, table: Table) -> int:
@@ -308,80 +293,3 @@ def _check_count(target: Session, table: Table, rows: int) -> None:
         raise SchemaError(
             f"{table.name} should have {rows} rows and has {found and found[0]}: nothing was kept"
         )
-
-
-def _manifest(directory: Path, before: datetime | None, schema: list[str]) -> dict[str, Any]:
-    """The manifest of an export begun earlier, or a new one."""
-    asked = before.isoformat() if before else None
-    try:
-        found: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
-    except FileNotFoundError:
-        if any(directory.iterdir()):
-            raise UsageError(f"{directory} holds something else: name a new directory") from None
-        return {
-            "voxyz": __version__,
-            "schema": schema,
-            "before": asked,
-            "complete": False,
-            "tables": {},
-        }
-    if found["complete"]:
-        raise UsageError(f"{directory} holds a finished export: name a new directory")
-    if (found["before"], found["schema"]) != (asked, schema):
-        raise UsageError(f"{directory} holds the beginning of another export: name a new directory")
-    return found
-
-
-def _keep(directory: Path, manifest: dict[str, Any]) -> None:
-    half = directory / f"{MANIFEST}.new"
-    half.write_text(json.dumps(manifest, indent=1) + "\n")
-    half.rename(directory / MANIFEST)
-
-
-def _whole(directory: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{directory} holds no export: it has no {MANIFEST}") from None
-    except ValueError:
-        raise UsageError(f"{directory / MANIFEST} is no manifest of an export") from None
-    if not manifest["complete"]:
-        raise UsageError(f"the export in {directory} is not finished: run `export` with it again")
-    if manifest["before"] is not None:
-        raise UsageError(f"{directory} holds an archive of old rows, which is no whole database")
-    return manifest
-
-
-def _write_file(source: Session, table: Table, directory: Path, before: datetime | None) -> tuple[int, str]:
-    """The table is in its file, complete or not at all; returns its rows and the checksum of the text."""
-    half = directory / f"{table.name}.csv.gz.new"
-    checksum = hashlib.sha256()
-    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with (
-        os.fdopen(handle, "wb") as raw,
-        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
-        source.cursor() as reader,
-    ):
-        with reader.copy(table.reading(before)) as out:
-            for block in out:
-                checksum.update(block)
-                packed.write(block)
-        rows = reader.rowcount
-    half.rename(directory / f"{table.name}.csv.gz")
-    return rows, checksum.hexdigest()
-
-
-def _read_file(target: Session, table: Table, directory: Path, wanted: str) -> None:
-    path = directory / f"{table.name}.csv.gz"
-    checksum = hashlib.sha256()
-    try:
-        with gzip.open(path, "rb") as packed, target.cursor() as writer, writer.copy(table.writing()) as into:
-            while block := packed.read(1 << 20):
-                checksum.update(block)
-                into.write(block)
-    except FileNotFoundError:
-        raise UsageError(f"{path} is missing: the export is not whole") from None
-    except (OSError, EOFError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    if checksum.hexdigest() != wanted:
-        raise UsageError(f"{path} is not what was exported: its checksum differs")

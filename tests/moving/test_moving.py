@@ -1,6 +1,7 @@
 """A whole voxyz moved: to files and back, straight into another database, by pg_dump; all rows, and nothing on a failure."""
 
 import gzip
+import hashlib
 import json
 import os
 import subprocess
@@ -124,6 +125,16 @@ def test_copy_is_refused_while_reactors_run(
     assert voxyz("copy", "--live", "--to", target).code == 0
 
 
+@pytest.mark.chaos
+def test_nothing_is_moved_into_a_database_that_a_reactor_works_on(
+    voxyz: Voxyz, anywhere: Voxyz, reactor: subprocess.Popen[str], database: str, target: str
+) -> None:
+    assert anywhere("migrate", DATABASE_URL=target).code == 0
+    assert "that is to be filled" in anywhere("copy", "--to", database, DATABASE_URL=target).complained(2)
+    assert anywhere("export", "out", DATABASE_URL=target).code == 0
+    assert "that is to be filled" in voxyz("import", "out").complained(2)
+
+
 def test_export_and_import_come_to_the_same_database(
     voxyz: Voxyz, anywhere: Voxyz, sql: Sql, target: str, here: Path
 ) -> None:
@@ -137,6 +148,100 @@ def test_export_and_import_come_to_the_same_database(
         assert content(there) == content(sql)
         new_step(there)
     assert "is in use" in anywhere("import", "out", DATABASE_URL=target).err
+
+
+# What a person may have set up before the move: something of their own, and another word for something that comes.
+SET_UP = """
+insert into ops_agents (id, display_name) values ('zoe', 'Zoe');
+update ops_agents set display_name = 'Sage the Second' where id = 'sage';
+insert into ops_agent_schedules (agent_id, hour, activity_weight) values ('zoe', 3, .5);
+insert into ops_agent_relationships (agent_a, agent_b) values ('sage', 'zoe'), ('xalt', 'zoe');
+insert into ops_conversation_slots (name, cron, format) values ('tea', '0 16 * * *', 'watercooler');
+update ops_conversation_slots set cron = '5 5 * * *' where name = 'debate';
+insert into ops_circuit_breaker (service) values ('shop.example');
+select ops_set_policy('quiet_hours', '{"from": "20:00", "to": "06:00"}');
+"""
+
+
+def test_what_was_set_up_in_the_target_gives_way_to_its_name_and_stays_otherwise(
+    voxyz: Voxyz, anywhere: Voxyz, sql: Sql, target: str
+) -> None:
+    fill(sql)
+    sql.execute(
+        "delete from ops_agents where id = 'xalt'"
+    )  # and with it its pairs: seeds that were thrown out
+    sql.execute("delete from ops_conversation_slots where name = 'noon watercooler'")
+    came = content(sql)
+    assert voxyz("export", "out").code == 0
+    assert anywhere("migrate", DATABASE_URL=target).code == 0
+    with psycopg.connect(target, autocommit=True) as there:
+        there.execute(SET_UP.encode())
+        done = anywhere("import", "out", DATABASE_URL=target)
+        assert done.code == 0, done
+        for line in (
+            "ops_agents: replaced by what came: sage",
+            "ops_agents: kept, only the target has it: zoe",
+            "ops_agent_schedules: kept, only the target has it: zoe 3",
+            "ops_agent_relationships: kept, only the target has it: sage zoe",
+            "ops_agent_relationships: left out, what it refers to did not come: xalt zoe",
+            "ops_conversation_slots: replaced by what came: debate",
+            "ops_conversation_slots: kept, only the target has it: tea",
+            "ops_circuit_breaker: kept, only the target has it: shop.example",
+            "ops_policy: replaced by what came: quiet_hours",
+        ):
+            assert line in done.out.splitlines()
+        found = content(there)
+        rows = len(came["ops_agents"])
+        assert f"ops_agents: {rows} rows" in done.out.splitlines()
+        for name in (
+            "ops_agents",
+            "ops_conversation_slots",
+            "ops_agent_relationships",
+            "ops_circuit_breaker",
+        ):
+            assert len(found[name]) == len(came[name]) + 1, name
+            assert all(row in found[name] for row in came[name]), name
+        assert found["ops_policy"] == came["ops_policy"]
+        assert found["ops_policy_history"] == came["ops_policy_history"]
+        assert scalar(there, "select count(*) from ops_agents where id = 'xalt'") == 0
+        assert (
+            scalar(there, "select count(*) from ops_conversation_slots where name = 'noon watercooler'") == 0
+        )
+        new_step(there)
+
+
+def test_an_export_of_an_older_version_keeps_what_only_the_newer_one_has(
+    sql: Sql, database: str, tmp_path: Path, target: str
+) -> None:
+    fill(sql)
+    moving.export(database, tmp_path / "out", before=None, say=lambda line: None)
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["tables"]["ops_webhook_key"]  # as if this table, which has a row from the first, were new
+    path.write_text(json.dumps(manifest))
+    file = tmp_path / "out" / "ops_policy.csv.gz"
+    rows = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+    older = b"".join(row for row in rows if not row.startswith(b"quiet_hours,"))  # and this policy
+    assert len(older) < sum(map(len, rows))
+    file.write_bytes(gzip.compress(older))
+    manifest["tables"]["ops_policy"] |= {
+        "sha256": hashlib.sha256(older).hexdigest(),
+        "rows": manifest["tables"]["ops_policy"]["rows"] - 1,
+    }
+    path.write_text(json.dumps(manifest))
+    trio.run(migrate, target)
+    with psycopg.connect(target, autocommit=True) as there:
+        key = scalar(there, "select secret from ops_webhook_key")
+        there.execute('select ops_set_policy(\'quiet_hours\', \'{"from": "20:00", "to": "06:00"}\')')
+        said: list[str] = []
+        moving.load(target, tmp_path / "out", say=said.append)
+        assert "ops_policy: kept, only the target has it: quiet_hours" in said
+        assert scalar(there, "select secret from ops_webhook_key") == key
+        assert scalar(there, "select value ->> 'from' from ops_policy where key = 'quiet_hours'") == "20:00"
+
+
+def test_a_database_is_not_copied_into_itself(voxyz: Voxyz, database: str) -> None:
+    assert "the target is the database in use" in voxyz("copy", "--to", database).complained(2)
 
 
 def test_an_interrupted_export_goes_on_where_it_was(
