@@ -4,6 +4,8 @@ import time
 
 from bench.contestants import Contestant, Ours
 from bench.figures import OURS, percentile
+from bench.floor import NAME as FLOOR
+from bench.floor import Floor
 from bench.peers import DEFAULTS, present
 from bench.process import wait_until
 from bench.stage import Server, Stage
@@ -18,7 +20,7 @@ LAST_WITHIN_S = 30.0
 def run(stage: Stage) -> None:
     inserts = stage.amount(INSERTS, 50)
     rounds = stage.rounds(ROUNDS)
-    contestants = [Ours(), *present(stage, *DEFAULTS)]
+    contestants: list[Contestant] = [Ours(), *present(stage, *DEFAULTS), Floor()]
     seen: dict[str, list[list[float]]] = {one.name: [] for one in contestants}
     with stage.server() as server, stage.progress("wake", rounds * len(contestants)) as part:
         for _ in range(rounds):
@@ -69,7 +71,7 @@ def latencies_ms(server: Server, contestant: Contestant, inserts: int) -> list[f
 
 def _against_the_best(stage: Stage) -> None:
     medians = {f.who: f.value for f in stage.run.of("wake") if f.what == "p50"}
-    peers = {name: value for name, value in medians.items() if name != OURS}
+    peers = {name: value for name, value in medians.items() if name not in (OURS, FLOOR)}
     if peers:
         best = min(peers, key=lambda name: peers[name])
         stage.run.add(
@@ -81,3 +83,4 @@ def _against_the_best(stage: Stage) -> None:
             bar=0.5,
             note=f"the best peer here is {best}",
         )
+    stage.run.add("wake", f"p50 ÷ {FLOOR}", "", [medians[OURS] / medians[FLOOR]], better="less")

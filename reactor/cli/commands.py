@@ -1,7 +1,9 @@
 """Every command there is, and the way in and out."""
 
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -95,7 +97,8 @@ class LazyGroup(click.Group):
         entry = TABLE.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = getattr(import_module(f"reactor.cli.{entry.module}"), entry.attribute)
+        with _nothing_collected():
+            command: click.Command = getattr(import_module(f"reactor.cli.{entry.module}"), entry.attribute)
         _add_debug(command)
         return command
 
@@ -123,6 +126,16 @@ class LazyGroup(click.Group):
         for title, entries in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.line) for name, entry in entries.items()])
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Modules are made to stay: looking through them for garbage while they load takes a seventh of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _add_debug(command: click.Command) -> None:
