@@ -39,6 +39,11 @@ class Roster:
         self._read_at = float("-inf")
         self._reading = trio.Lock()
 
+    @property
+    def fresh(self) -> bool:
+        """Whether what is here may be used: it is not stale, and nobody is reading it right now."""
+        return not self.stale and not self._reading.locked()
+
     def invalidate(self) -> None:
         """Whoever asks next gets it read anew. Cheap, and safe to call at any time."""
         self.stale = True
@@ -60,8 +65,8 @@ class Roster:
         self._read_at = trio.current_time()
 
     async def freshen(self, pool: Pool) -> None:
-        """It is read anew if it was stale; of many who ask at once one reads."""
-        if not self.stale:
+        """It is read anew if it was stale; of many who ask at once one reads, and the others wait for what it finds."""
+        if self.fresh:
             return
         async with self._reading:
             if self.stale:

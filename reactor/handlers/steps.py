@@ -192,7 +192,7 @@ class StepRunner:
             named = row.agent_id or self._context.default_agent
             if named is not None:
                 await self._context.roster.find(named, self._context.pool)
-            elif self._context.roster.stale:
+            elif not self._context.roster.fresh:
                 await self._context.roster.freshen(self._context.pool)
             answer = await (
                 _in_thread(step, kind, self._context.threads) if kind.in_thread else kind.run(step)

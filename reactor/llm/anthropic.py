@@ -34,6 +34,7 @@ _CONNECT_WITHIN_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 3600.0
 _KEY_PAUSE_S: Final = 600.0
 _SAID_CHARS: Final = 300
+_MOST_TOKENS: Final = 10**8  # whoever counts more counts wrongly; the books could not hold it
 
 # Parameters that are better left out than insisted on, by the word a complaint about them has in it.
 _OPTIONAL: Final = {
@@ -204,7 +205,7 @@ def _read(message: Any, model: str) -> Answer:
         raise _no_message("no content")
     texts = [block.get("text") for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
     text = "".join(part for part in texts if isinstance(part, str))
-    answered_by = found if isinstance(found := message.get("model"), str) else model
+    answered_by = _line(found) if isinstance(found := message.get("model"), str) else model
     usage = _usage(message.get("usage"))
     stopped = message.get("stop_reason")
     if stopped == "refusal":
@@ -216,7 +217,7 @@ def _read(message: Any, model: str) -> Answer:
 def _usage(usage: Any) -> Usage:
     def tokens(name: str) -> int:
         value = usage.get(name) if isinstance(usage, dict) else None
-        return value if isinstance(value, int) and value >= 0 else 0
+        return min(value, _MOST_TOKENS) if isinstance(value, int) and value >= 0 else 0
 
     return Usage(
         input_tokens=tokens("input_tokens"),

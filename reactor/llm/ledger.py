@@ -1,11 +1,13 @@
 """The meter that keeps the books in the database, for all reactors together.
 
 What a call may cost is set aside in one short transaction before it and replaced by what it did cost in another one after;
-no lock is held while the model thinks. That transaction also knows what other reactors know: that the provider wants fewer
-calls, that the key is refused, that the minute is full, that a budget is spent, that everything is paused.
+no lock is held while the model thinks. Calls that begin or end while one of these is under way share the next one. That
+transaction also knows what other reactors know: that the provider wants fewer calls, that the key is refused, that the
+minute is full, that a budget is spent, that everything is paused.
 """
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import structlog
 import trio
@@ -15,21 +17,27 @@ from reactor.errors import (
     CallsPaused,
     CallsQueued,
     DatabaseError,
+    DatabaseUnavailable,
     KeyRefused,
     NotNow,
     RateLimited,
     TransientConflict,
 )
 from reactor.llm.metering import Reservation, Settlement
+from reactor.llm.together import Together
 from reactor.pg import Connection, Pool
 from reactor.store import llm_ledger as store
 from reactor.store.llm_ledger import NewCall, Reserved, Settled
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 # After a call's own time nobody settles it any more; it has cost what was reserved.
 _LAPSE_AFTER_S: Final = 15.0
-_RESERVE_WITHIN_S: Final = 2.0
+# For a statement, the wait for a connection included.
+_ANSWER_WITHIN_S: Final = 10.0
+_TOGETHER: Final = 250
 _TRIES: Final = 5
 
 
@@ -48,6 +56,10 @@ class Ledger:
         self._open: dict[int, int] = {}  # by id() of a reservation, which its call keeps alive
         self._real_call_noted = False
         self._unpriced: set[str] = set()
+        self._reserving = Together(
+            self._reserve_all, most=_TOGETHER, within_s=_ANSWER_WITHIN_S, late=_too_late
+        )
+        self._settling = Together(self._settle_all, most=_TOGETHER, within_s=_ANSWER_WITHIN_S, late=_too_late)
 
     async def reserve(self, reservation: Reservation) -> None:
         """See `reactor.llm.metering.Meter`.
@@ -79,15 +91,12 @@ class Ledger:
             simulated=self._simulated,
             unpriced=reservation.unpriced,
         )
-        async with self._pool.connection() as conn:
-            # Cancelled in the middle, it would be on the books of nobody until it lapses.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _RESERVE_WITHIN_S):
-                reserved = await _insistently(conn, call)
-                if reserved.call_id is not None:
-                    self._open[id(reservation)] = reserved.call_id
-                    return
-                self._refuse(reserved)
-        raise DatabaseError("the books of the language model did not answer in time")
+        # Cancelled in the middle, it would be on the books of nobody until it lapses: that is waited for.
+        reserved = await self._reserving(call)
+        if reserved.call_id is None:
+            self._refuse(reserved)
+        else:
+            self._open[id(reservation)] = reserved.call_id
 
     async def settle(self, reservation: Reservation, settlement: Settlement) -> None:
         """See `reactor.llm.metering.Meter`. What cannot be written lapses at the reserved amount; a warning says so."""
@@ -111,14 +120,46 @@ class Ledger:
             pause_s=settlement.pause_s,
         )
         try:
-            async with self._pool.connection() as conn:
-                for line in await _settled(conn, settled):
-                    log.warning("llm", said=line)
-                if settlement.outcome == "ok" and not settlement.simulated and not self._real_call_noted:
-                    await store.note_real_call(conn)
-                    self._real_call_noted = True
+            if settled.pause is None:
+                await self._settling(settled)
+            else:
+                await self._settle_one(settled)
         except DatabaseError as error:
-            log.warning("call_not_settled", call=call_id, reason=str(error))
+            _not_settled(settled, error)
+
+    async def _reserve_all(self, calls: list[NewCall]) -> list[Reserved]:
+        async with self._pool.connection() as conn:
+            if len(calls) == 1:
+                return [await _insistently(lambda: store.reserve(conn, calls[0]))]
+            return await _insistently(lambda: store.reserve_together(conn, calls))
+
+    async def _settle_all(self, calls: list[Settled]) -> list[None]:
+        if len(calls) == 1:
+            await self._settle_one(calls[0])
+            return [None]
+        try:
+            async with self._pool.connection() as conn:
+                _tell(await _insistently(lambda: store.settle_together(conn, calls)))
+                await self._note_real_call(conn, any(call.outcome == "ok" for call in calls))
+        except DatabaseError as error:
+            if error.transient:
+                raise
+            for call in calls:  # what the database refuses of one is not to hold up the others
+                try:
+                    await self._settle_one(call)
+                except DatabaseError as refused:
+                    _not_settled(call, refused)
+        return [None] * len(calls)
+
+    async def _settle_one(self, call: Settled) -> None:
+        async with self._pool.connection() as conn:
+            _tell(await _insistently(lambda: store.settle(conn, call)))
+            await self._note_real_call(conn, call.outcome == "ok")
+
+    async def _note_real_call(self, conn: Connection, went_well: bool) -> None:
+        if went_well and not self._simulated and not self._real_call_noted:
+            await store.note_real_call(conn)
+            self._real_call_noted = True
 
     def _refuse(self, reserved: Reserved) -> None:
         detail = reserved.detail or reserved.verdict
@@ -138,20 +179,24 @@ class Ledger:
         raise NotNow(detail, reserved.wait_s)
 
 
-async def _insistently(conn: Connection, call: NewCall) -> Reserved:
-    """Reserved; two that met in a database with stricter isolation try again."""
-    for _ in range(_TRIES - 1):
-        try:
-            return await store.reserve(conn, call)
-        except TransientConflict:
-            await trio.lowlevel.checkpoint()
-    return await store.reserve(conn, call)
+def _too_late() -> DatabaseUnavailable:
+    return DatabaseUnavailable("the books of the language model did not answer in time")
 
 
-async def _settled(conn: Connection, call: Settled) -> list[str]:
+def _tell(lines: list[str]) -> None:
+    for line in lines:
+        log.warning("llm", said=line)
+
+
+def _not_settled(call: Settled, error: DatabaseError) -> None:
+    log.warning("call_not_settled", call=call.call_id, reason=str(error))
+
+
+async def _insistently(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer; two that met in a database with stricter isolation try again."""
     for _ in range(_TRIES - 1):
         try:
-            return await store.settle(conn, call)
+            return await ask()
         except TransientConflict:
             await trio.lowlevel.checkpoint()
-    return await store.settle(conn, call)
+    return await ask()

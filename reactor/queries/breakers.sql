@@ -2,15 +2,21 @@
 -- True when a call to the service may go ahead now; while half open that is a permit.
 select ops_breaker_allow(%(service)s);
 
--- name: allow_llm_call
--- As allow, for a call to the language model: null, and no permit, while everything is paused.
-select case
-  when (select count(*) from ops_pauses) < 3 then ops_breaker_allow(%(service)s)
-end;
+-- name: allow_llm_calls
+-- As allow, for a call to the language model each, by its place; null, and no permit, while everything is paused.
+select
+  asked.place,
+  case when (select count(*) from ops_pauses) < 3 then ops_breaker_allow(asked.service) end as allowed
+from unnest(%(services)s::text[]) with ordinality as asked (service, place);
 
 -- name: record
 -- The state of the service's breaker after one call was reported.
 select ops_breaker_record(%(service)s, %(success)s);
+
+-- name: record_all
+-- As record, for each report, one after the other, by its place.
+select report.place, ops_breaker_record(report.service, report.success) as state
+from unnest(%(services)s::text[], %(successes)s::boolean[]) with ordinality as report (service, success, place);
 
 -- name: reset
 -- The breaker is closed by hand; true when something changed.

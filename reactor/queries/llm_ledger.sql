@@ -17,6 +17,22 @@ from ops_llm_reserve(
   unpriced => %(unpriced)s
 ) as reserved;
 
+-- name: reserve_together
+-- As reserve, for each call of a list, by its place in it.
+select reserved.place, reserved.call_id, reserved.verdict, reserved.wait_s, reserved.detail, reserved.told
+from ops_llm_reserve_together(
+  service => %(service)s,
+  provider => %(provider)s,
+  key_print => %(key_print)s,
+  simulated => %(simulated)s,
+  calls => %(calls)s::jsonb
+) as reserved;
+
+-- name: settle_together
+-- As settle, for each call of a list.
+select settled.line
+from ops_llm_settle_together(%(calls)s::jsonb) as settled;
+
 -- name: settle
 -- What was set aside is what the call came to; the lines are worth telling.
 select settled.line

@@ -1,5 +1,6 @@
 """Circuit breakers, one a service. Twin of ``queries/breakers.sql``."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -34,10 +35,10 @@ async def allow(conn: Connection, service: str) -> bool:
     return bool(await conn.fetch_value(_SQL["allow"], {"service": service}))
 
 
-async def allow_llm_call(conn: Connection, service: str) -> bool | None:
-    """As `allow`, for a call to the language model; None, and no permit, while everything is paused."""
-    allowed: bool | None = await conn.fetch_value(_SQL["allow_llm_call"], {"service": service})
-    return allowed
+async def allow_llm_calls(conn: Connection, services: Sequence[str]) -> list[bool | None]:
+    """As `allow`, for a call to the language model each; None, and no permit, while everything is paused."""
+    rows = await conn.fetch_all(_SQL["allow_llm_calls"], {"services": list(services)})
+    return [allowed for _, allowed in sorted(rows)]
 
 
 async def record(conn: Connection, service: str, success: bool) -> str:
@@ -47,6 +48,15 @@ async def record(conn: Connection, service: str, success: bool) -> str:
     """
     state: str = await conn.fetch_value(_SQL["record"], {"service": service, "success": success})
     return state
+
+
+async def record_all(conn: Connection, reports: Sequence[tuple[str, bool]]) -> list[str]:
+    """As `record`, for each (service, success), one after the other."""
+    values = {
+        "services": [service for service, _ in reports],
+        "successes": [success for _, success in reports],
+    }
+    return [state for _, state in sorted(await conn.fetch_all(_SQL["record_all"], values))]
 
 
 async def reset(conn: Connection, service: str) -> bool:

@@ -1,5 +1,7 @@
 """The books of the language model. Twin of ``queries/llm_ledger.sql``."""
 
+import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from reactor.pg import Connection
@@ -68,6 +70,23 @@ async def reserve(conn: Connection, call: NewCall) -> Reserved:
     return Reserved(*row)
 
 
+async def reserve_together(conn: Connection, calls: Sequence[NewCall]) -> list[Reserved]:
+    """`reserve` for calls of one key, in their order; all or, where there is not room for all, as many as there is room for.
+
+    Cancellation: as there.
+    """
+    first = calls[0]
+    values = {
+        "service": first.service,
+        "provider": first.provider,
+        "key_print": first.key_print,
+        "simulated": first.simulated,
+        "calls": json.dumps([call._asdict() for call in calls]),
+    }
+    rows = await conn.fetch_all(_SQL["reserve_together"], values)
+    return [Reserved(*row[1:]) for row in sorted(rows)]
+
+
 async def settle(conn: Connection, call: Settled) -> list[str]:
     """The call has cost what it cost; returns lines worth telling, such as that most of a budget is spent.
 
@@ -75,6 +94,12 @@ async def settle(conn: Connection, call: Settled) -> list[str]:
     """
     values: dict[str, Any] = call._asdict()
     return [row[0] for row in await conn.fetch_all(_SQL["settle"], values)]
+
+
+async def settle_together(conn: Connection, calls: Sequence[Settled]) -> list[str]:
+    """`settle` for calls of which none pauses its key."""
+    values = {"calls": json.dumps([call._asdict() for call in calls])}
+    return [row[0] for row in await conn.fetch_all(_SQL["settle_together"], values)]
 
 
 async def note_real_call(conn: Connection) -> bool:

@@ -1,5 +1,23 @@
 -- The company's clock: in which time zone its days begin.
 
+create or replace function ops_server_timezone()
+returns text
+language plpgsql
+stable
+set search_path = public, pg_temp
+set timezone = 'UTC'
+as $$
+begin
+  -- Null means: as it was when the session began; view pg_settings knows too, and takes milliseconds to list them all. The
+  -- function's own setting, above, puts back at its end what the session has.
+  perform set_config('TimeZone', null, true);
+  return current_setting('TimeZone');
+end
+$$;
+
+comment on function ops_server_timezone() is
+  'The time zone the server is set to; a session''s own `set timezone` does not move it.';
+
 create or replace function ops_company_timezone()
 returns text
 language plpgsql
@@ -22,12 +40,7 @@ begin
         null;  -- a zone this server does not know: the days are the server's
     end;
   end if;
-  -- What the server is set to; a session's own `set timezone` does not move the company's days.
-  select setting.reset_val
-  into zone
-  from pg_settings as setting
-  where setting.name = 'TimeZone';
-  return zone;
+  return ops_server_timezone();
 end
 $$;
 

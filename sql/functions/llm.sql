@@ -243,6 +243,21 @@ comment on function ops_llm_reserve(text, text, text, text, text, numeric, doubl
   ' key is paused), rate (the minute is full), busy (calls under way must be settled first), budget. wait_s: when to ask'
   ' again. told: this is the first refusal of its kind, and an event says so.';
 
+create or replace function ops_llm_allowed(scope text, limit_usd numeric, by_human boolean)
+returns numeric
+language sql
+stable
+set search_path = public, pg_temp
+as $$
+  select limit_usd * case
+    when scope in ('day', 'month') and not by_human then 1 - coalesce(ops_llm_limit('reserve_for_human'), 0)
+    else 1
+  end;
+$$;
+
+comment on function ops_llm_allowed(text, numeric, boolean) is
+  'How much of a budget may be given out to whoever asks: a share of the day''s and the month''s is kept for people.';
+
 create or replace function ops_llm_refusal(
   today date,
   agent_id text,
@@ -276,11 +291,15 @@ begin
     from ops_llm_spending as known
     where (known.scope, known.name, known.since) = (budget.scope, budget.name, budget.since)
     for no key update;
-    allowed := budget.limit_usd * case
-      when budget.scope in ('day', 'month') and not ops_llm_refusal.by_human
-        then 1 - coalesce(ops_llm_limit('reserve_for_human'), 0)
-      else 1
-    end;
+    allowed := ops_llm_allowed(budget.scope, budget.limit_usd, ops_llm_refusal.by_human);
+    continue when allowed is null or spending.usd + ops_llm_refusal.most_usd <= allowed;
+    -- It may have been raised while its lock was waited for.
+    budget.limit_usd := (
+      select given.limit_usd
+      from ops_llm_scopes(today, ops_llm_refusal.agent_id, ops_llm_refusal.mission_id) as given
+      where given.place = budget.place
+    );
+    allowed := ops_llm_allowed(budget.scope, budget.limit_usd, ops_llm_refusal.by_human);
     continue when allowed is null or spending.usd + ops_llm_refusal.most_usd <= allowed;
 
     select coalesce(sum(call.reserved_usd), 0)

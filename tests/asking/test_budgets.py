@@ -1,5 +1,7 @@
 """Out of budget on a whole reactor: model work waits, the rest goes on, and the next day it resumes by itself."""
 
+import trio
+
 from tests.asking.house import Sql, asking_reactor
 from tests.engine.support import columns, insert, scalar, until_status
 from tests.support.messages_api import Asked, Say, message, messages_api
@@ -69,7 +71,9 @@ async def test_a_raised_budget_lets_what_waits_go_on_at_once(database: str, sql:
         await until_status(sql, first, "succeeded", within_s=WITHIN_S)
         waiting = [insert(sql, "summarize", '{"text": "More was said."}') for _ in range(3)]
         await until(lambda: any(spent(sql, id) for id in waiting), within_s=WITHIN_S)
-        sql.execute("""select ops_set_policy('llm_budget', '{"per_day_usd": 1}')""")
+        # In a thread: it waits for completions under way, which go on in this loop.
+        raised = """select ops_set_policy('llm_budget', '{"per_day_usd": 1}')"""
+        await trio.to_thread.run_sync(sql.execute, raised)
         for id in waiting:
             await until_status(sql, id, "succeeded", within_s=WITHIN_S)
             assert columns(sql, id, "attempt") == (1,)

@@ -210,3 +210,22 @@ async def test_a_policy_of_the_wrong_shape_never_reaches_us(database: str, sql: 
     async with await connect(database, name="test") as conn:
         with pytest.raises(OpsError):
             await conn.run("select ops_set_policy('llm_limits', '{\"step\": \"many\"}')")
+
+
+async def test_of_many_steps_that_begin_at_once_none_is_done_by_nobody(
+    open_house: OpenHouse, sql: Sql
+) -> None:
+    async def who(step: Step) -> dict[str, str]:
+        return {"agent": step.agent.id}
+
+    context = open_house(kinds=[StepKind("who", who)], roster=Roster())
+    runner = StepRunner(context)
+    done: list[Any] = []
+
+    async def perform(id: int) -> None:
+        done.append(await runner.perform(claimed("who", id=id)))
+
+    async with trio.open_nursery() as nursery:
+        for id in range(1, 6):
+            nursery.start_soon(perform, id)
+    assert [outcome.result["agent"] for outcome in done] == ["minion"] * 5

@@ -1,13 +1,15 @@
 """The books of the language model: reserved before, settled after, never more than the budgets and the minute allow."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.books import KEY_PRINT, Session, budget, reserve, settle, spend, spent
 from tests.support.clock import NOON, Clock
-from tests.support.sessions import at_once
+from tests.support.sessions import at_once, overlapping
 
 pytestmark = pytest.mark.sql
 
@@ -240,6 +242,21 @@ def test_a_row_refused_before_the_budget_changed_and_written_after_does_not_wait
     )
     waits = value(sql, "select extract(epoch from run_at - ops_now())::float8 from ops_mission_steps")
     assert waits == (0 if changed else 9 * 3600)
+
+
+def test_a_budget_raised_while_its_lock_is_waited_for_is_the_one_that_counts(
+    database: str, sql: Session, clock: Clock
+) -> None:
+    budget(sql, per_day_usd=0.1)
+    spend(sql, 0.1, by_human=True)
+    with psycopg.connect(database, autocommit=True) as other, ThreadPoolExecutor(1) as pool:
+        deeds = (
+            lambda session: budget(session, per_day_usd=1.0),
+            lambda session: spend(session, 0.1, by_human=True),
+        )
+        _, found = overlapping(sql, other, deeds, pool, keep=True)
+    assert found.verdict == "ok"
+    assert closed(sql) == {}
 
 
 def test_many_who_reserve_at_once_never_reserve_more_than_there_is(database: str, sql: Session) -> None:

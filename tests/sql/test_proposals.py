@@ -214,6 +214,7 @@ def test_a_time_zone_nobody_knows_leaves_the_server_s_day(sql: Session) -> None:
     set_policy(sql, "company", {"timezone": "Mars/Olympus"})
     sql.execute("set timezone = 'Asia/Tokyo'")
     assert value(sql, "select ops_company_timezone()") == "UTC"
+    assert value(sql, "show timezone") == "Asia/Tokyo"
 
 
 @pytest.mark.parametrize("title", ["Look into it", "  LOOK, into... it!", "look\tinto\nit"])
