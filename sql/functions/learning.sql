@@ -167,6 +167,7 @@ comment on function ops_missions_teach() is
 create or replace function ops_record_outcome(step_id bigint, metric text, value double precision)
 returns bigint
 language plpgsql
+security definer
 set search_path = public, pg_temp
 as $$
 declare
@@ -453,6 +454,7 @@ comment on function ops_reset_simulated() is
 create or replace function ops_thumbs(what text, id bigint, up boolean, reason text default null, turn integer default null)
 returns bigint
 language plpgsql
+security definer
 set search_path = public, pg_temp
 as $$
 declare

@@ -3,7 +3,8 @@
 -- so: `create role mine login password '…' in role voxyz_reactor`.
 --
 --   voxyz_reader   sees every row but those that hold secrets, changes nothing
---   voxyz_writer   sees what a reader sees, gives work, retries and cancels; decides nothing
+--   voxyz_writer   sees what a reader sees, gives work, retries and cancels, says what became of results and what people think
+--                  of them; decides nothing
 --   voxyz_reactor  what a reactor and its page do: rows of every table but those only `migrate` writes, every function;
 --                  no table, no role, no migration
 --
@@ -126,3 +127,5 @@ grant execute on function ops_enqueue_mission(text, jsonb, text, integer) to vox
 grant execute on function ops_propose(text, text, jsonb, text, text, text) to voxyz_writer;
 grant execute on function ops_retry(text, bigint) to voxyz_writer;
 grant execute on function ops_cancel(text, bigint) to voxyz_writer;
+grant execute on function ops_record_outcome(bigint, text, double precision) to voxyz_writer;
+grant execute on function ops_thumbs(text, bigint, boolean, text, integer) to voxyz_writer;

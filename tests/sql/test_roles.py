@@ -144,6 +144,28 @@ def test_a_writer_gives_work_of_every_sort(sql: Session, writer: Session) -> Non
     assert scalar(writer, "select ops_retry('mission', %s)", kept[1])
 
 
+def test_a_writer_says_what_became_of_a_result_and_what_people_think_of_it(
+    sql: Session, writer: Session
+) -> None:
+    step = scalar(
+        sql, "insert into ops_mission_steps (kind, agent_id) values ('write_content', 'quill') returning id"
+    )
+    sql.execute(
+        "update ops_mission_steps set status = 'running', claimed_by = gen_random_uuid(),"
+        " claim_token = gen_random_uuid()"
+    )
+    sql.execute("""update ops_mission_steps set status = 'succeeded', result = '{"title": "Tea"}'""")
+    scalar(writer, "select ops_record_outcome(%s, 'likes', 12)", step)
+    assert scalar(sql, "select value from ops_outcomes where step_id = %s", step) == 12
+    memory = scalar(writer, "select ops_thumbs('step', %s, true, 'it was short')", step)
+    assert scalar(writer, "select agent_id from ops_agent_memory where id = %s", memory) == "quill"
+
+
+def test_a_reactor_does_what_its_page_offers(sql: Session, worker: Session) -> None:
+    sql.execute("select ops_apply_drift('minion', 'sage', 0.03, 'they agreed')")
+    assert scalar(worker, "select ops_reset_simulated()") == 1
+
+
 def test_a_writer_decides_nothing_and_forges_nothing(sql: Session, writer: Session) -> None:
     step = scalar(sql, "insert into ops_mission_steps (kind) values ('noop') returning id")
     for statement in (
@@ -159,6 +181,7 @@ def test_a_writer_decides_nothing_and_forges_nothing(sql: Session, writer: Sessi
         "select ops_reject(1, 'me', 'no')",
         f"select ops_release({step}, 'me')",
         "select ops_pause()",
+        "select ops_reset_simulated()",
         "select ops_resume()",
         "select ops_set_policy('notify', '{}')",
         "select ops_breaker_reset('anthropic')",

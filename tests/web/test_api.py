@@ -294,6 +294,50 @@ async def test_a_memory_is_pinned_corrected_and_forgotten(database: str, sql: Se
 # -- steering
 
 
+async def test_what_a_person_thinks_of_a_result_or_a_turn_is_remembered_once(
+    database: str, sql: Session
+) -> None:
+    async with house(database) as it:
+        step = await it.made("/steps", {"kind": "analyze", "agent_id": "sage", "payload": {"topic": "tea"}})
+        for values in (
+            "status = 'running', claimed_by = gen_random_uuid(), claim_token = gen_random_uuid()",
+            """status = 'succeeded', result = '{"text": "Tea it is."}'""",
+        ):
+            sql.execute(f"update ops_mission_steps set {values}".encode())
+        is_problem(await it.post("/steps/999/thumbs", {"up": True}), 404, "999")
+        liked = await it.post(f"/steps/{step}/thumbs", {"up": True, "reason": "it was short"})
+        memory = told(liked, 201)["id"]
+        assert liked.headers["location"] == f"{API}/memory/{memory}"
+        kept = told(await it.get(f"/memory/{memory}"), 200)
+        assert (kept["agent_id"], kept["type"], kept["trust"]) == ("sage", "preference", "human")
+        assert "because it was short" in kept["content"]
+        assert told(await it.post(f"/steps/{step}/thumbs", {"up": True}), 201)["id"] == memory
+        talk = sql.execute(
+            "insert into ops_roundtable_queue (format, run_at) values ('standup', 'infinity') returning id"
+        ).fetchone()
+        assert talk is not None
+        waiting = await it.made("/steps", {"kind": "noop", "delay_s": 600})
+        is_problem(await it.post(f"/steps/{waiting}/thumbs", {"up": True}), 409, "come to nothing yet")
+        is_problem(await it.post(f"/roundtable/{talk[0]}/thumbs", {"up": False, "turn": 1}), 404, "no turn 1")
+        is_problem(await it.post(f"/roundtable/{talk[0]}/thumbs", {"up": False}), 422, "turn")
+        sql.execute(
+            "insert into ops_roundtable_turns (conversation_id, turn, speaker, dialogue)"
+            " values (%s, 1, 'quill', 'Let us wait.')",
+            talk,
+        )
+        judged = told(await it.post(f"/roundtable/{talk[0]}/thumbs", {"up": False, "turn": 1}), 201)["id"]
+        assert told(await it.get(f"/memory/{judged}"), 200)["type"] == "lesson"
+
+
+async def test_what_the_stand_in_did_to_relationships_is_undone(database: str, sql: Session) -> None:
+    sql.execute("select ops_apply_drift('minion', 'sage', 0.03, 'they agreed')")
+    async with house(database) as it:
+        done = told(await it.post("/relationships/reset-simulated"), 200)
+        assert done == {"changed": True, "status": "1 pair begins again"}
+        assert told(await it.get("/relationships/minion/sage"), 200)["affinity"] == 0.8
+        assert told(await it.post("/relationships/reset-simulated"), 200)["changed"] is False
+
+
 async def test_everything_is_paused_and_resumed(database: str) -> None:
     async with house(database) as it:
         paused = told(await it.post("/control/pause", {"reason": "lunch", "by": "ann"}), 200)["paused"]

@@ -272,3 +272,11 @@ async def pair(conn: Connection, asking: Asking) -> PairOut:
             log = await lists.drift_log(conn, known.agent_a, known.agent_b)
             return PairOut(known.agent_a, known.agent_b, known.affinity, known.label, list(log or []))
     raise Refused(404, "these two have never met, or are not two of ours")
+
+
+@TOPIC.post(
+    "/relationships/reset-simulated", "Pairs that only the stand-in has moved are as they began", Changed
+)
+async def reset_simulated(conn: Connection, asking: Asking) -> Changed:
+    begun = await relationships.reset_simulated(conn)
+    return Changed(begun > 0, "1 pair begins again" if begun == 1 else f"{begun} pairs begin again")

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import agents, control, proposals, show
-from reactor.web.api.operation import BY, Asked, Changed, Document, Made, Name, PageQuery, Reply, Words
+from reactor.web.api.operation import BY, Asked, Changed, Document, Made, Name, PageQuery, Reply, Text, Words
 from reactor.web.api.serve import PREFIX
 from reactor.web.problems import FieldError, Refused
 
@@ -44,6 +44,13 @@ class QueueQuery(PageQuery):
     """Which rows of a queue."""
 
     status: Status | None = None
+
+
+class Thumbs(Asked):
+    """What a person thinks of something: up or down, and why."""
+
+    up: bool
+    reason: Annotated[Text, StringConstraints(max_length=2000)] | None = None
 
 
 def nothing(what: str, id: int) -> Refused:

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from reactor.model.formats import FORMATS
 from reactor.pg import Connection
-from reactor.store import conversations, enqueue, lists, show
+from reactor.store import conversations, enqueue, lists, memory, show
 from reactor.store.conversations import Distillate, Turn
 from reactor.store.show import RoundtableRow
 from reactor.web.api.operation import (
@@ -30,6 +30,7 @@ from reactor.web.api.pieces import (
     Delay,
     Priority,
     QueueQuery,
+    Thumbs,
     brought_back,
     called_off,
     known_agent,
@@ -64,6 +65,12 @@ class Question(Asked):
 
     question: Spoken
     agent: Name | None = None
+
+
+class TurnThumbs(Thumbs):
+    """What a person thinks of a turn."""
+
+    turn: Annotated[int, Field(ge=1, le=10_000)]
 
 
 class TurnOut(NamedTuple):
@@ -184,3 +191,10 @@ async def cancel_roundtable(conn: Connection, asking: Asking) -> Changed:
 @TOPIC.post("/roundtable/{id}/redistill", "Ask again what it came to", Made, status=201)
 async def redistill(conn: Connection, asking: Asking) -> Reply:
     return made("roundtable", await conversations.redistill(conn, asking.id))
+
+
+@TOPIC.post("/roundtable/{id}/thumbs", "Say what you think of a turn", Made, body=TurnThumbs, status=201)
+async def judge_turn(conn: Connection, asking: Asking) -> Reply:
+    asked: TurnThumbs = asking.body
+    id = await memory.thumbs(conn, "roundtable", asking.id, up=asked.up, reason=asked.reason, turn=asked.turn)
+    return made("memory", id)

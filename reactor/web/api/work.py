@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from reactor.handlers.held import request_of
 from reactor.pg import Connection
-from reactor.store import enqueue, kinds, lists, outcomes, proposals, show
+from reactor.store import enqueue, kinds, lists, memory, outcomes, proposals, show
 from reactor.store.proposals import MissionLine
 from reactor.store.show import InitiativeRow, StepRow
 from reactor.web.api.operation import (
@@ -38,6 +38,7 @@ from reactor.web.api.pieces import (
     Rejected,
     Status,
     StepIn,
+    Thumbs,
     Who,
     brought_back,
     called_off,
@@ -265,6 +266,12 @@ async def record_outcome(conn: Connection, asking: Asking) -> Changed:
     asked: Outcome = asking.body
     await outcomes.record(conn, asking.id, asked.metric, asked.value)
     return await changed(conn, "step", asking.id, True)
+
+
+@TOPIC.post("/steps/{id}/thumbs", "Say what you think of a result", Made, body=Thumbs, status=201)
+async def judge_result(conn: Connection, asking: Asking) -> Reply:
+    asked: Thumbs = asking.body
+    return made("memory", await memory.thumbs(conn, "step", asking.id, up=asked.up, reason=asked.reason))
 
 
 @TOPIC.get("/initiative", "Initiatives, the newest first", Listed(InitiativeRow), query=QueueQuery)
