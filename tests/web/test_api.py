@@ -313,7 +313,7 @@ async def test_what_a_person_thinks_of_a_result_or_a_turn_is_remembered_once(
         assert "because it was short" in kept["content"]
         assert told(await it.post(f"/steps/{step}/thumbs", {"up": True}), 201)["id"] == memory
         talk = sql.execute(
-            "insert into ops_roundtable_queue (format, run_at) values ('standup', 'infinity') returning id"
+            "insert into ops_roundtable_queue (format, run_at) values ('standup', now() + interval '1 day') returning id"
         ).fetchone()
         assert talk is not None
         waiting = await it.made("/steps", {"kind": "noop", "delay_s": 600})
