@@ -22,6 +22,21 @@ from tests.web.client import Answer, ask
 API = "/api/ops"
 
 
+def told(answer: Answer, status: int) -> Any:
+    """The body, once the status is as expected."""
+    assert answer.status == status, answer.text
+    return answer.json
+
+
+def is_problem(answer: Answer, status: int, *words: str) -> Any:
+    """The body, once it is a problem of that status whose detail has the words."""
+    body = told(answer, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body["status"] == status
+    assert all(word in body["detail"] for word in words), body
+    return body
+
+
 @dataclass
 class House:
     """Where it answers, and what it is made of."""
