@@ -1,6 +1,7 @@
 """Proposals and the people who decide: propose, approve, reject, release, proposals, missions."""
 
 import getpass
+import json
 import sys
 from datetime import datetime
 from typing import Any
@@ -77,15 +78,50 @@ def _verdict(told: Verdict) -> str:
 
 @click.command(short_help="say yes to a proposal")
 @click.argument("id", type=IDENTIFIER)
+@click.option("--edit", is_flag=True, help="Change title and steps first, in your editor (EDITOR).")
+@click.option("--steps", metavar="JSON", help="Other steps than it asks for; - reads them from stdin.")
+@click.option("--title", help="Another title.")
 @by_option
-def approve(id: int, by: str | None) -> None:
-    """Accept the pending proposal ID; prints its mission. The gates are looked at again."""
+def approve(id: int, edit: bool, steps: str | None, title: str | None, by: str | None) -> None:
+    """Accept the pending proposal ID; prints its mission. The gates are looked at again.
+
+    What it asks for can be changed first; what was asked is kept beside it.
+    """
     name = _decider(by)
+    if edit and (steps is not None or title is not None):
+        raise UsageError("say --edit, or --steps and --title")
+    if steps is not None:
+        steps = json_text(steps, "the steps", "array")
+    if edit:
+        title, steps = _edited(id)
 
     async def approved(conn: Connection) -> int:
-        return await store.approve(conn, id, name)
+        async with conn.transaction():
+            if title is not None or steps is not None:
+                await store.edit(conn, id, name, title=title, steps=steps)
+            return await store.approve(conn, id, name)
 
     say(f"proposal {id} is accepted: mission {ask('approve', approved)}")
+
+
+def _edited(id: int) -> tuple[str, str]:
+    """Title and steps (JSON text) as somebody left them in an editor. Raises UsageError: nothing was saved, or no JSON."""
+
+    async def look(conn: Connection) -> ProposalRow | None:
+        return await store.proposal(conn, id)
+
+    found = ask("approve", look)
+    if found is None:
+        raise ReactorError(f"there is no proposal {id}")
+    if found.status != "pending":
+        raise ReactorError(f"proposal {id} is already {found.status} by {found.decided_by}")
+    text = click.edit(document({"title": found.title, "steps": found.steps}) + "\n", extension=".json")
+    if text is None:
+        raise UsageError(f"nothing was saved: proposal {id} is as it was")
+    value = json.loads(json_text(text, "what was saved", "object"))
+    if not isinstance(value.get("title"), str) or not isinstance(value.get("steps"), list):
+        raise UsageError("what was saved needs a title, a string, and steps, an array")
+    return value["title"], json.dumps(value["steps"])
 
 
 @click.command(short_help="say no, and why")
@@ -266,7 +302,10 @@ def show_proposal(id: int, as_json: bool) -> None:
         return
     heading(f"proposal {id}")
     facts(_facts(found, now))
-    for title, value in (("decision", found.decision), ("steps", found.steps)):
+    parts = [("decision", found.decision), ("steps", found.steps)]
+    if found.asked is not None:
+        parts.append(("as it was proposed", found.asked))
+    for title, value in parts:
         say()
         heading(title)
         sys.stdout.write(document(value) + "\n")
@@ -286,6 +325,7 @@ def _facts(found: ProposalRow, now: datetime) -> list[tuple[str, object]]:
         ("source", found.source),
         ("why", _why(found)),
         ("mission", found.mission_id),
+        ("changed by", found.edited_by),
         ("decided by", found.decided_by),
         ("decided", when(found.decided_at, now)),
         ("expires", when(found.expires_at, now)),

@@ -24,6 +24,10 @@ cross join lateral ops_propose(
 -- The pending proposal becomes a mission; returns the mission's id.
 select ops_approve(%(id)s, %(by)s);
 
+-- name: edit
+-- The pending proposal has that title and those steps (null: as they are); false: they were so.
+select ops_edit_proposal(%(id)s, %(by)s, title => %(title)s, steps => %(steps)s::jsonb);
+
 -- name: reject
 -- The pending proposal is turned down for the reason.
 select ops_reject(%(id)s, %(by)s, %(reason)s);
@@ -60,12 +64,15 @@ select
   proposal.dedupe_key,
   proposal.root_id,
   proposal.depth,
-  proposal.created_at
+  proposal.created_at,
+  proposal.asked,
+  proposal.edited_by,
+  proposal.edited_at
 from ops_mission_proposals as proposal
 where proposal.id = %(id)s;
 
 -- name: proposals
--- The last %(limit)s proposals of that status (null: of any), the newest first.
+-- Up to %(limit)s proposals before %(after)s, the newest first, of that status and agent (null: any).
 select
   proposal.id,
   proposal.agent_id,
@@ -84,10 +91,14 @@ select
   proposal.dedupe_key,
   proposal.root_id,
   proposal.depth,
-  proposal.created_at
+  proposal.created_at,
+  proposal.asked,
+  proposal.edited_by,
+  proposal.edited_at
 from ops_mission_proposals as proposal
-where %(status)s::text is null
-  or proposal.status = %(status)s
+where (%(after)s::bigint is null or proposal.id < %(after)s)
+  and (%(status)s::text is null or proposal.status = %(status)s)
+  and (%(agent)s::text is null or proposal.agent_id = %(agent)s)
 order by proposal.id desc
 limit %(limit)s;
 

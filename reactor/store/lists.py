@@ -14,7 +14,7 @@ from reactor.pg import Connection
 from reactor.store import events as events_store
 from reactor.store.events import Event, Place
 from reactor.store.named import statements
-from reactor.store.proposals import MissionLine, ProposalRow
+from reactor.store.proposals import MissionLine
 from reactor.store.show import InitiativeRow, RoundtableRow, StepRow
 
 _SQL = statements("lists")
@@ -125,14 +125,6 @@ class PolicyVersion(NamedTuple):
     value: Any
     changed_by: str
     changed_at: datetime
-
-
-async def proposals(
-    conn: Connection, limit: int, after: int | None, *, status: str | None = None, agent: str | None = None
-) -> list[ProposalRow]:
-    """Proposals, of one status and agent if given."""
-    values = {"limit": limit, "after": after, "status": status, "agent": agent}
-    return [ProposalRow._make(row) for row in await conn.fetch_all(_SQL["proposals"], values)]
 
 
 async def missions(

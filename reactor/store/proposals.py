@@ -19,7 +19,10 @@ class Verdict(NamedTuple):
 
 
 class ProposalRow(NamedTuple):
-    """A proposal as it stands. ``decision``: gate, limit, count, policy and version, or the kinds to approve."""
+    """A proposal as it stands. ``decision``: gate, limit, count, policy and version, or the kinds to approve.
+
+    ``asked``: title and steps as they were before a person changed them, None when nobody did.
+    """
 
     id: int
     agent_id: str
@@ -39,6 +42,9 @@ class ProposalRow(NamedTuple):
     root_id: int | None
     depth: int
     created_at: datetime
+    asked: Any
+    edited_by: str | None
+    edited_at: datetime | None
 
 
 class HeldStep(NamedTuple):
@@ -120,6 +126,17 @@ async def approve(conn: Connection, id: int, by: str) -> int:
     return mission
 
 
+async def edit(
+    conn: Connection, id: int, by: str, *, title: str | None = None, steps: str | None = None
+) -> bool:
+    """The pending proposal has another title or other steps (JSON text); an event tells of it. False: nothing changed.
+
+    Raises: OpsError OP001, OP009 (decided), and as `propose` for a title or steps that cannot be.
+    """
+    changed: bool = await conn.fetch_value(_SQL["edit"], {"id": id, "by": by, "title": title, "steps": steps})
+    return changed
+
+
 async def reject(conn: Connection, id: int, by: str, reason: str) -> None:
     """The pending proposal is rejected, the reason a lesson of its agent. Raises OpsError OP001, OP004, OP009."""
     await conn.run(_SQL["reject"], {"id": id, "by": by, "reason": reason})
@@ -147,10 +164,12 @@ async def proposal(conn: Connection, id: int) -> ProposalRow | None:
     return ProposalRow._make(row) if row else None
 
 
-async def proposals(conn: Connection, status: str | None, limit: int) -> list[ProposalRow]:
-    """The last ``limit`` proposals of that status, None: of any; the newest first."""
-    rows = await conn.fetch_all(_SQL["proposals"], {"status": status, "limit": limit})
-    return [ProposalRow._make(row) for row in rows]
+async def proposals(
+    conn: Connection, status: str | None, limit: int, *, after: int | None = None, agent: str | None = None
+) -> list[ProposalRow]:
+    """The last ``limit`` proposals of that status and agent, None: of any; the newest first, those before ``after``."""
+    values = {"status": status, "limit": limit, "after": after, "agent": agent}
+    return [ProposalRow._make(row) for row in await conn.fetch_all(_SQL["proposals"], values)]
 
 
 async def held_steps(conn: Connection, limit: int) -> list[HeldStep]:

@@ -618,7 +618,11 @@ begin
         coalesce(asked.decision ->> 'policy', 'auto_approve'), coalesce(asked.decision ->> 'policy_version', 'none'), asked.mission_id
       )
       when asked.status = 'accepted' then format(
-        '%s approved it at %s; it became mission %s', asked.decided_by, ops_said_at(asked.decided_at), asked.mission_id
+        '%s approved it at %s%s; it became mission %s',
+        asked.decided_by,
+        ops_said_at(asked.decided_at),
+        case when asked.edited_by is not null then format(', changed by %s', asked.edited_by) else '' end,
+        asked.mission_id
       )
       when gate = 'person' then format('%s rejected it at %s: %s', asked.decided_by, ops_said_at(asked.decided_at), asked.rejection_reason)
       when gate = 'expired' then format('nobody decided about it in time: it expired at %s', ops_said_at(asked.decided_at))
@@ -635,6 +639,7 @@ begin
       'by', asked.decided_by,
       'at', asked.decided_at,
       'expires_at', asked.expires_at,
+      'edited_by', asked.edited_by,
       'reason', asked.rejection_reason
     )
   );

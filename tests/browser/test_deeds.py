@@ -26,6 +26,40 @@ def test_a_proposal_is_approved_with_one_press(house: House, look: Look) -> None
     expect(page.locator("#missions")).to_contain_text("Tell the customers")
 
 
+def test_a_proposal_is_edited_and_approved(house: House, look: Look) -> None:
+    id = stage.proposal(house.sql)
+    page = look(house.url, forgiven=REFUSED).live().page
+    card = page.locator(f"#proposal-{id}")
+    card.get_by_text("Edit, then approve").click()
+    card.get_by_label("Title").fill("Tell the customers, more kindly")
+    field = card.get_by_label("1. webhook")
+    field.fill("{not json")
+    card.get_by_role("button", name="Approve as edited").click()
+    expect(page.locator("#toasts")).to_contain_text("the payload of step 1 is no JSON")
+    asked = {**stage.REQUEST, "body": {"text": "Do come by on Sunday"}}
+    field.fill(json.dumps(asked))
+    card.get_by_role("button", name="Approve as edited").click()
+    expect(page.locator("#toasts")).to_contain_text(f"proposal {id} is accepted as you changed it")
+    expect(card).to_have_count(0)
+    row = house.sql.execute(
+        "select mission.title, step.payload, proposal.edited_by, proposal.asked -> 'steps' -> 0 -> 'payload'"
+        " from ops_mission_proposals as proposal join ops_missions as mission on mission.id = proposal.mission_id"
+        " join ops_mission_steps as step on step.mission_id = mission.id where proposal.id = %s",
+        (id,),
+    ).fetchone()
+    assert row == ("Tell the customers, more kindly", asked, "somebody on the page", stage.REQUEST)
+
+
+def test_a_proposal_changed_meanwhile_is_not_approved_unseen(house: House, look: Look) -> None:
+    id = stage.proposal(house.sql)
+    page = look(f"{house.url}/proposal/{id}", java_script_enabled=False, forgiven=REFUSED).page
+    house.sql.execute("select ops_edit_proposal(%s, 'ann', title => 'Something else')", (id,))
+    page.get_by_text("Edit, then approve").click()
+    page.get_by_role("button", name="Approve as edited").click()
+    expect(page.locator("body")).to_contain_text("has changed since it was shown")
+    assert one(house.sql, "select status from ops_mission_proposals where id = %s", id) == "pending"
+
+
 def test_a_rejection_needs_a_reason_and_becomes_a_lesson(house: House, look: Look) -> None:
     id = stage.proposal(house.sql)
     page = look(house.url).live().page

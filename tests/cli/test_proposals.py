@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -37,6 +38,36 @@ def test_one_that_needs_a_yes_is_listed_approved_and_gone_from_the_list(voxyz: V
     assert "mission 1, by ann" in voxyz("proposals", "--all").out
     shown = voxyz("show", "proposal", "1", "--json").json
     assert [event["kind"] for event in shown["events"]] == ["proposal_created", "proposal_accepted"]
+
+
+def test_a_proposal_is_edited_and_approved_in_one_go(voxyz: Voxyz, sql: Sql, here: Path) -> None:
+    for title in ("One", "Two", "Three"):
+        propose(sql, title, steps_of("noop"))
+    steps = '[{"kind": "noop", "payload": {"of": 2}}]'
+    assert (
+        voxyz("approve", "1", "--steps", steps, "--title", "Uno", "--by", "ann").out
+        == "proposal 1 is accepted: mission 1\n"
+    )
+    assert "not JSON" in voxyz("approve", "2", "--steps", "[").complained(2)
+    assert "unknown kind fly" in voxyz("approve", "2", "--steps", '[{"kind": "fly"}]').complained(2)
+    assert "say --edit, or" in voxyz("approve", "2", "--edit", "--title", "x").complained(2)
+    editor = here / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/noop/research/; s/Two/Dos/' \"$1\"\n")
+    editor.chmod(0o755)
+    assert "mission 2" in voxyz("approve", "2", "--edit", "--by", "ann", EDITOR=str(editor)).out
+    assert "already accepted by ann" in voxyz("approve", "2", "--edit", EDITOR=str(editor)).complained(1)
+    assert "nothing was saved" in voxyz("approve", "3", "--edit", EDITOR="true").complained(2)
+    rows = sql.execute(
+        "select title, steps -> 0 ->> 'kind', status, edited_by, asked ->> 'title' from ops_mission_proposals order by id"
+    ).fetchall()
+    assert rows == [
+        ("Uno", "noop", "accepted", "ann", "One"),
+        ("Dos", "research", "accepted", "ann", "Two"),
+        ("Three", "noop", "pending", None, None),
+    ]
+    shown = voxyz("show", "proposal", "1").out
+    assert "changed by" in shown
+    assert "as it was proposed" in shown
 
 
 def test_a_no_wants_a_reason_and_is_kept(voxyz: Voxyz, sql: Sql) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import psycopg
+import pytest
 import trio
 
 from tests.web.client import Answer
@@ -56,3 +57,72 @@ async def test_a_held_step_is_released_with_another_payload(database: str) -> No
         is_problem(await it.post(f"/steps/{held}/release"), 409, "already decided")
         other = await it.made("/steps", WEBHOOK)
         assert told(await it.post(f"/steps/{other}/reject", {"reason": "no"}), 200)["status"] == "cancelled"
+
+
+STEPS = [{"kind": "noop", "payload": {"of": "one"}}, WEBHOOK]
+
+
+async def test_a_proposal_is_changed_before_it_is_approved_and_what_was_asked_is_kept(
+    database: str, sql: Session
+) -> None:
+    async with house(database) as it:
+        asked = {"agent_id": "sage", "title": "Tell", "steps": STEPS}
+        path = f"/proposals/{told(await it.post('/proposals', asked), 201)['id']}"
+        other = {"kind": "webhook", "payload": {"url": "https://example.org/hook"}}
+        changed = told(await it.patch(path, {"by": "ann", "steps": [STEPS[0], other]}), 200)
+        assert (changed["status"], changed["edited_by"], changed["title"]) == ("pending", "ann", "Tell")
+        assert changed["asked"] == {"title": "Tell", "steps": STEPS}
+        event = told(await it.get("/events?kind=proposal_edited"), 200)["items"][0]
+        assert event["summary"] == "ann changed step 2"
+        assert event["metadata"]["changes"] == [{"what": "step 2", "before": WEBHOOK, "after": other}]
+        accepted = told(await it.post(f"{path}/approve", {"by": "bob", "title": "Tell them"}), 200)
+        assert (accepted["status"], accepted["edited_by"], accepted["decided_by"]) == (
+            "accepted",
+            "bob",
+            "bob",
+        )
+        assert accepted["asked"]["title"] == "Tell"
+        mission = told(await it.get(f"/missions/{accepted['mission_id']}"), 200)
+        assert (mission["title"], mission["steps"][1]["payload"]) == ("Tell them", other["payload"])
+        is_problem(await it.patch(path, {"title": "Too late"}), 409, "already accepted by bob")
+        why = told(await it.get(f"/why/proposal/{accepted['id']}"), 200)
+        assert "bob approved it" in why["sentence"]
+        assert "changed by bob" in why["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"steps": []}, "steps"),
+        ({"steps": [{"payload": {}}]}, "steps.0.kind"),
+        ({"steps": [{"kind": "noop", "payload": 1}]}, "steps.0.payload"),
+        ({"steps": [{"kind": "noop", "colour": "red"}]}, "steps.0.colour"),
+        ({"title": " "}, "title"),
+        ({"title": "x" * 501}, "title"),
+    ],
+)
+async def test_an_edit_that_cannot_be_names_its_field_and_changes_nothing(
+    database: str, body: dict[str, Any], field: str
+) -> None:
+    async with house(database) as it:
+        asked = {"agent_id": "sage", "title": "Tell", "steps": [WEBHOOK]}
+        before = told(await it.post("/proposals", asked), 201)
+        for answer in (
+            await it.patch(f"/proposals/{before['id']}", body),
+            await it.post(f"/proposals/{before['id']}/approve", body),
+        ):
+            assert is_problem(answer, 422)["errors"][0]["field"] == field
+        is_problem(await it.patch(f"/proposals/{before['id']}", {"steps": [{"kind": "fly"}]}), 422, "step 1")
+        assert told(await it.get(f"/proposals/{before['id']}"), 200) == before
+
+
+async def test_an_approval_that_a_gate_turns_away_leaves_the_proposal_as_it_was_asked(
+    database: str, sql: Session
+) -> None:
+    async with house(database) as it:
+        asked = {"agent_id": "sage", "title": "Tell", "steps": [WEBHOOK]}
+        before = told(await it.post("/proposals", asked), 201)
+        sql.execute("select ops_set_policy('step_gates', '{\"plan\": 0}')")
+        answer = await it.post(f"/proposals/{before['id']}/approve", {"steps": [{"kind": "plan"}]})
+        is_problem(answer, 409, "stays pending")
+        assert told(await it.get(f"/proposals/{before['id']}"), 200) == before

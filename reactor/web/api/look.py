@@ -131,7 +131,7 @@ class SessionOut(NamedTuple):
 async def status(conn: Connection, asking: Asking) -> StatusOut:
     report = await asking.desk.health.report()
     standing = await costs.standing(conn)
-    pending = await lists.proposals(conn, MOST_HELD, None, status="pending")
+    pending = await proposal_store.proposals(conn, "pending", MOST_HELD)
     held = await proposal_store.held_steps(conn, MOST_HELD)
     return StatusOut(
         ready=report.status.value,

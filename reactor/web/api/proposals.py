@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from reactor.pg import Connection
-from reactor.store import lists, proposals
+from reactor.store import proposals
 from reactor.store.proposals import ProposalRow
 from reactor.web.api.operation import (
     Asked,
@@ -25,16 +25,25 @@ from reactor.web.api.pieces import Decided, Rejected, StepIn, called_off, nothin
 from reactor.web.api.serve import PREFIX
 
 TOPIC = Topic("proposals")
+Title = Annotated[Words, StringConstraints(max_length=500)]
+Steps = Annotated[list[StepIn], Field(min_length=1, max_length=20)]
 
 
 class NewProposal(Asked):
     """Work put before the gates."""
 
     agent_id: Name
-    title: Annotated[Words, StringConstraints(max_length=500)]
-    steps: Annotated[list[StepIn], Field(min_length=1, max_length=20)]
+    title: Title
+    steps: Steps
     description: Text | None = None
     dedupe_key: Annotated[Words, StringConstraints(max_length=500)] | None = None
+
+
+class EditedProposal(Decided):
+    """Who changes a pending proposal, and what it asks for now; what is left out stays."""
+
+    title: Title | None = None
+    steps: Steps | None = None
 
 
 class ProposalQuery(PageQuery):
@@ -49,7 +58,7 @@ async def list_proposals(conn: Connection, asking: Asking) -> Page:
     query: ProposalQuery = asking.query
 
     async def read(limit: int, after: int | None) -> list[ProposalRow]:
-        return await lists.proposals(conn, limit, after, status=query.status, agent=query.agent)
+        return await proposals.proposals(conn, query.status, limit, after=after, agent=query.agent)
 
     return await page_by_id(query, read)
 
@@ -78,8 +87,24 @@ async def get_proposal(conn: Connection, asking: Asking) -> ProposalRow:
     return found
 
 
-@TOPIC.post("/proposals/{id}/approve", "Say yes", ProposalRow, body=Decided, body_needed=False)
+@TOPIC.patch("/proposals/{id}", "Change what a pending proposal asks for", ProposalRow, body=EditedProposal)
+async def edit(conn: Connection, asking: Asking) -> ProposalRow:
+    asked: EditedProposal = asking.body
+    if asked.title is not None or asked.steps is not None:
+        steps = None if asked.steps is None else steps_text(asked.steps)
+        await proposals.edit(conn, asking.id, asked.by, title=asked.title, steps=steps)
+    return await get_proposal(conn, asking)
+
+
+@TOPIC.post(
+    "/proposals/{id}/approve",
+    "Say yes, perhaps to other steps",
+    ProposalRow,
+    body=EditedProposal,
+    body_needed=False,
+)
 async def approve(conn: Connection, asking: Asking) -> ProposalRow:
+    await edit(conn, asking)
     await proposals.approve(conn, asking.id, asking.body.by)
     return await get_proposal(conn, asking)
 

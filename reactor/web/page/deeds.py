@@ -11,6 +11,7 @@ from reactor.errors import UsageError
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import breakers, control, conversations, enqueue, memory, people, proposals
+from reactor.web.page.render import seal
 
 LONGEST: Final = 4000
 
@@ -48,6 +49,29 @@ def _json(form: Form, name: str, wanted: str) -> str | None:
 async def _approve(conn: Connection, form: Form) -> str:
     mission = await proposals.approve(conn, _id(form), form[WHO])
     return f"proposal {_id(form)} is accepted: mission {mission}"
+
+
+async def _approve_edited(conn: Connection, form: Form) -> str:
+    id = _id(form)
+    found = await proposals.proposal(conn, id)
+    if found is None or form.get("seen") != seal([found.title, found.steps]):
+        raise UsageError(f"proposal {id} has changed since it was shown: look at it again")
+    steps = [
+        {**step, **_payload(form, place, step)}
+        for place, step in enumerate(found.steps, 1)
+        if form.get(f"leave-{place}") != "yes"
+    ]
+    title = _text(form, "title", "the title")
+    changed = await proposals.edit(conn, id, form[WHO], title=title, steps=json.dumps(steps))
+    mission = await proposals.approve(conn, id, form[WHO])
+    return f"proposal {id} is accepted{' as you changed it' if changed else ''}: mission {mission}"
+
+
+def _payload(form: Form, place: int, step: Mapping[str, object]) -> dict[str, object]:
+    """The payload of the step at that place, when the form has another one."""
+    text = _json(form, f"payload-{place}", f"the payload of step {place}")
+    value = {} if text is None else json.loads(text)
+    return {} if value == step.get("payload", {}) else {"payload": value}
 
 
 async def _reject(conn: Connection, form: Form) -> str:
@@ -166,6 +190,7 @@ async def _company(conn: Connection, form: Form) -> str:
 
 DEEDS: Final[dict[str, Deed]] = {
     "approve": _approve,
+    "approve-edited": _approve_edited,
     "reject": _reject,
     "release": _release,
     "reject-step": _reject_step,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -43,6 +44,12 @@ def brief(value: object, most: int = 160) -> str:
     """JSON, or a text as it is, on one line and cut."""
     text = value if isinstance(value, str) else json.dumps(value, default=_plain, ensure_ascii=False)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def seal(value: object) -> str:
+    """A print of ``value``: a form brings it back, and whoever reads it sees whether the value is another now."""
+    text = json.dumps(value, default=_plain, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def words(name: object) -> str:
@@ -87,7 +94,7 @@ def environment() -> Environment:
     )
     made.filters.update(
         hue=hue, pretty=pretty, brief=brief, words=words, clock=clock, span=span, when=when, usd=usd, size=size,
-        text_of=text_of, abs=abs,
+        text_of=text_of, abs=abs, seal=seal,
     )  # fmt: skip
     made.globals.update(asset=assets.address, drawing=drawing, version=__version__)
     return made
