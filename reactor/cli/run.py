@@ -101,9 +101,7 @@ async def _run(settings: Settings, parts: Sequence[str]) -> int:
             nursery.start_soon(manager.run)
             # First of all: a port that is taken must not leave a database half set up.
             desk = Desk(settings, health)
-            routes = (
-                [*login_routes(desk.rules), *api_routes(desk), *page_routes(desk)] if "web" in parts else []
-            )
+            routes = [*login_routes(desk), *api_routes(desk), *page_routes(desk)] if "web" in parts else []
             web = partial(run_web, settings, health, metrics, rules=desk.rules, routes=routes)
             url = await nursery.start(web)
             nursery.start_soon(desk.run)

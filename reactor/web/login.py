@@ -7,17 +7,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from reactor.errors import DatabaseError
+from reactor.store import login_links
 from reactor.web.access import LOGIN, LOGOUT, Rules
+from reactor.web.desk import Desk
 from reactor.web.forms import form_of
 from reactor.web.limits import WRONG_TOKENS_A_MINUTE, Buckets, address_of
 from reactor.web.page.assets import address
+from reactor.web.problems import NotReady
 from reactor.web.sessions import COOKIE, LASTS_S, Grant
 
 HOME = "/ops"
 
 
-def login_routes(rules: Rules) -> Sequence[BaseRoute]:
+def login_routes(desk: Desk) -> Sequence[BaseRoute]:
     """The two routes. Without tokens there is nothing to sign in for: they lead to the page."""
+    rules = desk.rules
     wrong = Buckets(WRONG_TOKENS_A_MINUTE / 60, WRONG_TOKENS_A_MINUTE)
 
     async def login(request: Request) -> Response:
@@ -27,11 +32,21 @@ def login_routes(rules: Rules) -> Sequence[BaseRoute]:
         if request.method == "POST":
             return await _with_token(request)
         if (ticket := request.query_params.get("ticket")) is not None:
-            grant = rules.sessions.redeem(ticket)
-            if grant is None:
-                return _form(onward, "This link was used before, or is too old: sign in with the token.", 401)
-            return _signed_in(request, rules, grant, onward)
+            return await _with_link(request, ticket, onward)
         return _form(onward)
+
+    async def _with_link(request: Request, ticket: str, onward: str) -> Response:
+        link = rules.sessions.link(ticket)
+        try:
+            if link is not None:
+                async with desk.changing() as conn:
+                    if await login_links.use(conn, link.digest, link.expires_at):
+                        return _signed_in(request, rules, link.grant, onward)
+        except (DatabaseError, NotReady):
+            return _form(
+                onward, "The reactor is not ready: take the link again in a moment, or the token.", 503
+            )
+        return _form(onward, "This link was used before, or is too old: sign in with the token.", 401)
 
     async def _with_token(request: Request) -> Response:
         form = await form_of(request)

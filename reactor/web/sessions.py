@@ -1,6 +1,6 @@
 """A browser that signed in with a token: the cookie, the word against forged forms, and the link that signs in once.
 
-Nothing is kept: a cookie says what it grants and until when, signed with a key that only who knows the tokens can make. So
+Of a cookie nothing is kept: it says what it grants and until when, signed with a key that only who knows the tokens can make. So
 every reactor with the same tokens takes it, and other tokens end every session. The cookie is not readable by scripts and
 not sent along with requests that another site begins; a change also needs the *word*, which only our own pages know.
 """
@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +23,6 @@ from reactor.settings import Settings
 COOKIE: Final = "voxyz_session"
 LASTS_S: Final = 12 * 3600
 TICKET_LASTS_S: Final = 60
-MOST_TICKETS: Final = 1000
 
 
 class Grant(StrEnum):
@@ -43,6 +41,15 @@ class Session:
     csrf: str
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that signs in once: what it grants, until when (Unix time), and the digest by which its use is kept."""
+
+    grant: Grant
+    expires_at: float
+    digest: str
+
+
 class Sessions:
     """Makes and reads cookies and tickets for one pair of tokens."""
 
@@ -57,7 +64,6 @@ class Sessions:
         self._key = hashlib.sha256("\0".join(["voxyz session", *given]).encode()).digest()
         self._most = Grant.ALL if api_token else Grant.READ
         self._clock = clock
-        self._used: OrderedDict[str, None] = OrderedDict()
 
     def cookie(self, grant: Grant) -> str:
         """A new cookie's value."""
@@ -74,15 +80,12 @@ class Sessions:
         """The word of a link that signs in once, within a minute, with all that the tokens grant."""
         return self._signed("ticket", self._most, TICKET_LASTS_S)
 
-    def redeem(self, ticket: str) -> Grant | None:
-        """What the ticket grants; None when it is not ours, over, or was redeemed here before."""
+    def link(self, ticket: str) -> Link | None:
+        """What the ticket grants; None when it is not ours, or over. Whether it was used before, the database knows."""
         fields = self._fields("ticket", ticket)
-        if fields is None or ticket in self._used:
+        if fields is None:
             return None
-        self._used[ticket] = None
-        if len(self._used) > MOST_TICKETS:
-            self._used.popitem(last=False)
-        return Grant(fields[1])
+        return Link(Grant(fields[1]), float(fields[2]), hashlib.sha256(ticket.encode()).hexdigest())
 
     def _signed(self, what: str, grant: Grant, lasts_s: float) -> str:
         text = f"{what}.{grant.value}.{int(self._clock() + lasts_s)}.{secrets.token_urlsafe(16)}"

@@ -69,6 +69,17 @@ begin
   get diagnostics gone = row_count;
   deleted := deleted + gone;
 
+  delete from ops_login_links as link
+  where link.digest in (
+    select old.digest
+    from ops_login_links as old
+    where old.expires_at < ops_now() - interval '1 day'
+    order by old.expires_at
+    limit batch
+  );
+  get diagnostics gone = row_count;
+  deleted := deleted + gone;
+
   delete from ops_llm_spending as spending
   where (spending.scope, spending.name, spending.since) in (
     select old.scope, old.name, old.since
@@ -96,5 +107,5 @@ end
 $$;
 
 comment on function ops_prune_leftovers(integer) is
-  'Rolls and budgets of what is gone, old notices, digests and answers to requests are gone, at most so many of each; returns how'
+  'Rolls and budgets of what is gone, old notices, digests, answers to requests and used links are gone, at most so many of each; returns how'
   ' many.';

@@ -387,6 +387,11 @@ def test_what_belonged_to_something_that_is_gone_goes_too(sql: Session) -> None:
             (days, days),
         )
         sql.execute(
+            "insert into ops_login_links (digest, expires_at)"
+            " values (repeat(left(%s::text, 1), 64), ops_now() - %s * interval '1 hour')",
+            (days, days),
+        )
+        sql.execute(
             "insert into ops_digests (day, facts, created_at)"
             " select at::date, '{}', at from (values (ops_now() - %s * interval '15 days')) as aged (at)",
             (days,),
@@ -400,8 +405,8 @@ def test_what_belonged_to_something_that_is_gone_goes_too(sql: Session) -> None:
             "insert into ops_llm_spending (scope, name, since) values ('mission', %s::text, '2000-01-01')",
             (spent,),
         )
-    # Two rolls, a notice, a request, a digest, a day's budget and a mission's.
-    assert value(sql, "select ops_prune_leftovers(500)") == 7
+    # Two rolls, a notice, a request, a link, a digest, a day's budget and a mission's.
+    assert value(sql, "select ops_prune_leftovers(500)") == 8
     assert value(sql, "select ops_prune_leftovers(500)") == 0
     assert value(sql, "select count(*) from ops_memory_influences") == 5
 
@@ -410,7 +415,8 @@ def test_what_belonged_to_something_that_is_gone_goes_too(sql: Session) -> None:
 KEPT = {
     "goes by retention": "ops_mission_steps ops_missions ops_roundtable_queue ops_initiative_queue ops_agent_events"
     " ops_mission_proposals ops_trigger_firings ops_agent_reactions ops_llm_calls ops_action_runs ops_slot_occurrences"
-    " ops_workers ops_trigger_inbox ops_memory_influences ops_notices ops_idempotent_requests ops_llm_spending ops_digests",
+    " ops_workers ops_trigger_inbox ops_memory_influences ops_notices ops_idempotent_requests ops_llm_spending ops_digests"
+    " ops_login_links",
     "goes with what it belongs to": "ops_roundtable_turns ops_roundtable_distillates ops_outcomes ops_queue_slots",
     "stays for good": "ops_agent_memory ops_memory_confirmations ops_relationship_sources ops_policy_history",
     "has a row for each of something few": "ops_agents ops_agent_relationships ops_agent_schedules ops_memory_keepers"

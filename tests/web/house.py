@@ -79,7 +79,7 @@ async def house(
     settings = Settings(**{"port": 0, "llm": "mock", **chosen, **tokens})
     health = Health()
     desk = Desk(settings, health)
-    routes = [*login_routes(desk.rules), *api_routes(desk)]
+    routes = [*login_routes(desk), *api_routes(desk)]
     queues = tuple(Queue) if works else (Queue.INITIATIVE,)
     async with reactor_on(database, memory or Memory(known=()), queues=queues) as reactor:
         health.ready(reactor)

@@ -1,15 +1,19 @@
 """Signing in with a browser: the cookie, the word against forged forms, the link that works once."""
 
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
+import trio
 from pydantic import SecretStr
 
 from reactor.web.sessions import LASTS_S, TICKET_LASTS_S, Grant, Sessions
 from tests.web.client import Answer, ask
 from tests.web.house import API, House, house
 
+Session = psycopg.Connection[tuple[Any, ...]]
 TOKENS: dict[str, Any] = {"api_token": "all-of-it", "read_token": "only-looking"}
 FORM = "application/x-www-form-urlencoded"
 
@@ -68,16 +72,17 @@ def test_every_session_has_a_word_of_its_own() -> None:
     assert one.csrf != other.csrf
 
 
-def test_a_link_signs_in_once_and_soon() -> None:
+def test_a_link_signs_in_soon_and_tells_nothing_by_its_digest() -> None:
     clock = Clock()
     ours = sessions(clock)
-    ticket = ours.ticket()
-    assert ours.redeem(ticket) is Grant.ALL
-    assert ours.redeem(ticket) is None
+    link = ours.link(ours.ticket())
+    assert link is not None
+    assert link.grant is Grant.ALL
+    assert ours.link(link.digest) is None
     late = ours.ticket()
     clock.now += TICKET_LASTS_S + 1
-    assert ours.redeem(late) is None
-    assert ours.redeem(ours.cookie(Grant.ALL)) is None
+    assert ours.link(late) is None
+    assert ours.link(ours.cookie(Grant.ALL)) is None
 
 
 # -- over the wire
@@ -196,3 +201,24 @@ async def test_without_tokens_there_is_nothing_to_sign_in_for(database: str) -> 
         assert (answer.status, answer.headers["location"]) == (303, "/ops")
         assert (await it.get("/session")).json == {"grant": "all", "csrf": ""}
         assert (await ask(it.url, f"{API}/steps", Cookie="voxyz_session=x")).status == 200
+
+
+async def test_a_link_signs_in_once_at_whichever_process_it_is_shown_first(
+    database: str, sql: Session
+) -> None:
+    tokens: dict[str, Any] = {"api_token": "all-of-it"}
+    async with house(database, **tokens) as one, house(database, **tokens) as other:
+        ticket = Sessions(SecretStr("all-of-it")).ticket()
+        answers: list[Answer] = []
+
+        async def follow(it: House) -> None:
+            answers.append(await ask(it.url, f"/ops/login?ticket={ticket}"))
+
+        async with trio.open_nursery() as nursery:
+            for it in (one, other) * 3:
+                nursery.start_soon(follow, it)
+        assert sorted(answer.status for answer in answers) == [303] + [401] * 5
+        cookie = cookie_from(next(answer for answer in answers if answer.status == 303))
+        assert (await other.get("/status", Cookie=cookie)).status == 200
+        row = sql.execute("select digest, expires_at > now() from ops_login_links").fetchall()
+        assert row == [(sha256(ticket.encode()).hexdigest(), True)]
