@@ -19,6 +19,7 @@ from reactor.cli.output import (
     span,
     state,
     table,
+    wake_words,
     when,
 )
 from reactor.cli.runtime import ask
@@ -180,7 +181,20 @@ def _open(pause: overview.Pause | None, now: datetime) -> Cell:
 
 def _worker_table(found: list[fleet.Worker], now: datetime) -> None:
     table(
-        ("reactor", "state", "pid", "host", "version", "started", "heartbeat", "agent", "parts"),
+        (
+            "reactor",
+            "state",
+            "pid",
+            "host",
+            "version",
+            "started",
+            "heartbeat",
+            "wake p50 / p99",
+            "missed",
+            "slow",
+            "agent",
+            "parts",
+        ),
         [
             (
                 str(one.id)[:8],
@@ -190,13 +204,21 @@ def _worker_table(found: list[fleet.Worker], now: datetime) -> None:
                 one.version,
                 when(one.started_at, now),
                 when(one.heartbeat_at, now),
+                ", ".join(f"{queue} {wake_words(wakes)}" for queue, wakes in one.wakes.items()),
+                one.missed_wakes or "",
+                _slow(one, now),
                 one.agent_id,
                 " ".join(one.parts),
             )
             for one in found
         ],
-        right=("pid",),
+        right=("pid", "missed"),
     )
+
+
+def _slow(one: fleet.Worker, now: datetime) -> str:
+    """The last claim that was slow."""
+    return "".join(f"{span(last.took_s)}, {when(last.at, now)}" for last in one.slow_claims[:1])
 
 
 def _worker_state(one: fleet.Worker) -> Cell:
@@ -208,7 +230,7 @@ def _worker_state(one: fleet.Worker) -> Cell:
 @click.command(short_help="the reactors that run or ran")
 @json_option
 def workers(as_json: bool) -> None:
-    """The reactors that run or ran, the living first."""
+    """The reactors that run or ran, the living first: how soon they wake, rows only a sweep found, the last slow claim."""
 
     async def look(conn: Connection) -> tuple[list[fleet.Worker], datetime]:
         return await fleet.fleet(conn), await show_store.now(conn)

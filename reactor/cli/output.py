@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 
 from reactor.model.wording import size, span, when
+from reactor.store.fleet import Wakes
 
 __all__ = [
     "Cell",
@@ -27,6 +28,7 @@ __all__ = [
     "span",
     "state",
     "table",
+    "wake_words",
     "when",
 ]
 
@@ -139,6 +141,14 @@ def facts(pairs: Sequence[tuple[str, object]]) -> None:
 def answer_json(value: object) -> None:
     """``value`` as one JSON document."""
     sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+
+
+def wake_words(wakes: Wakes | None) -> str:
+    """Within how long half of the wakes were, and 99 in 100; nothing for a queue that was never woken."""
+    if wakes is None:
+        return ""
+    half, almost_all = ("more" if part is None else span(part) for part in wakes[1:])
+    return f"{half} / {almost_all}"
 
 
 def line_json(value: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from rich import box
@@ -11,15 +12,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from reactor.cli.output import clean, span, when
+from reactor.cli.output import clean, span, wake_words, when
 from reactor.model.wording import usd
 from reactor.store.board import Budgets, Conversation, Rate, Seated
 from reactor.store.breakers import BreakerRow
 from reactor.store.events import Event
-from reactor.store.fleet import Worker
+from reactor.store.fleet import Worker, worst_wakes
 from reactor.store.overview import Facts, Pause, QueueCounts
 from reactor.store.proposals import HeldStep, MissionLine, ProposalRow
 
+LATELY: Final = timedelta(minutes=5)
 WIDE: Final = 120  # columns from which two panels stand side by side
 _COLOURS: Final = ("yellow", "bright_blue", "green", "magenta", "bright_magenta", "cyan")
 _MOODS: Final = {"talks": "bold cyan", "thinks": "bold yellow", "listens": "cyan", "waits": "dim"}
@@ -119,12 +121,32 @@ def _notices(seen: Look) -> list[RenderableType]:
         for one in seen.breakers
         if one.state != "closed"
     )
+    for one in seen.workers:
+        if one.live:
+            told.extend(_trouble_of(one, seen.facts.now))
     return told
+
+
+def _trouble_of(one: Worker, now: datetime) -> list[RenderableType]:
+    """What a living reactor has to complain about: missed wakes, claims that were slow lately, ears that hear nothing."""
+    name = str(one.id)[:8]
+    told = []
+    if one.vitals.get("listener") in ("down", "deaf"):
+        told.append(f"reactor {name} hears nothing: sweeps do its work")
+    if one.missed_wakes:
+        told.append(f"reactor {name} missed {one.missed_wakes} wakes: rows that only a sweep found")
+    told += [
+        f"reactor {name}: a claim of {claim.queue} took {span(claim.took_s)}, {when(claim.at, now)}"
+        for claim in one.slow_claims[:1]
+        if now - claim.at < LATELY
+    ]
+    return [Text(clean(line), "yellow") for line in told]
 
 
 def _queues(seen: Look) -> Table:
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
-    for name in ("queue", "queued", "running", "waiting", "oldest", "a minute", "failed"):
+    wakes = worst_wakes(seen.workers)
+    for name in ("queue", "queued", "running", "waiting", "oldest", "a minute", "wake p50 / p99", "failed"):
         drawn.add_column(name, justify="left" if name == "queue" else "right")
     for one in seen.queues:
         oldest = "" if one.oldest_due_s is None else span(max(one.oldest_due_s, 0.0))
@@ -135,6 +157,7 @@ def _queues(seen: Look) -> Table:
             str(one.waiting),
             oldest,
             f"{seen.rates[one.queue].last_five / 5:.1f}",
+            wake_words(wakes.get(one.queue)),
             Text(str(one.failed), "red" if one.failed else ""),
         )
     return drawn

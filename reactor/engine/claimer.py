@@ -11,7 +11,10 @@ writer's own. A server that crashes within about half a second may forget the cl
 crash of ours, and what was begun is fenced out. A completion waits, and what it waits for has its claim before it.
 """
 
+from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
@@ -29,6 +32,17 @@ log = structlog.get_logger()
 FROM_THE_TOP_S = 1.0  # when busy, how often to look for rows before the remembered places
 SHARE_OF_TIME = 0.1  # what scans from the top may take at most
 LONGEST_PAUSE_S = 10.0  # between two of them, however long one took
+SLOW_S = 0.25  # a claim takes a few milliseconds; one that takes this long waits for something
+SLOW_KEPT = 5
+
+
+class SlowClaim(NamedTuple):
+    """A claim the database took long over: when (UTC, ISO 8601), for how long, how many rows it found."""
+
+    at: str
+    queue: str
+    took_s: float
+    rows: int
 
 
 class Claimer:
@@ -45,6 +59,7 @@ class Claimer:
         self.queue = queue
         self.claims = 0
         self.empty_claims = 0
+        self.slow: deque[SlowClaim] = deque(maxlen=SLOW_KEPT)
         self._pool = pool
         self._taker = taker
         self._limited = limited
@@ -123,6 +138,9 @@ class Claimer:
             raise
         self.claims += 1
         self.empty_claims += not rows
+        if self._cost_s > SLOW_S and not self._limited():
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self.slow.append(SlowClaim(now, self.queue.value, round(self._cost_s, 3), len(rows)))
         for row in rows if self._remembers else ():
             place = self._places.get(row.priority)
             if place is None or (row.run_at, row.id) > (place.run_at, place.id):

@@ -26,7 +26,7 @@ from uuid import UUID
 import structlog
 import trio
 
-from reactor.engine.claimer import Claimer
+from reactor.engine.claimer import Claimer, SlowClaim
 from reactor.engine.doorbell import Doorbell
 from reactor.engine.executor import Executor
 from reactor.engine.tally import WakeTally
@@ -98,6 +98,11 @@ class Dispatcher:
         """How many claims found rows so far, and how many found none."""
         empty = self._claimer.empty_claims
         return self._claimer.claims - empty, empty
+
+    @property
+    def slow_claims(self) -> list[SlowClaim]:
+        """The last claims that were slow, the latest last."""
+        return list(self._claimer.slow)
 
     def freed(self) -> None:
         """The executor has room again."""

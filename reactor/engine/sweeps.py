@@ -18,6 +18,7 @@ import trio
 from reactor.engine.control import Line
 from reactor.engine.lifeline import Lifeline
 from reactor.engine.listener import Listener
+from reactor.engine.vitals import vitals
 from reactor.engine.wake import Via
 from reactor.errors import DatabaseError
 from reactor.model.queues import Queue
@@ -137,6 +138,7 @@ class Sweeper:
             kinds=taker.kinds,
             agent=taker.agent,
             queues=due_now,
+            vitals=vitals(self._lines, self._listener),
         )
         if not beat.registered:
             await workers.register(conn, self._identity)

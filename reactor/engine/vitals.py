@@ -1,44 +1,51 @@
-"""How soon rows are taken after they were due, as the process that serves the page has measured it."""
+"""How this process does: what it says of itself at every heartbeat, for pages and people elsewhere.
 
-from collections.abc import Sequence
+Wake latency is from a row's due time to its claim, for the first row after each wake; a wake that only a sweep brought is
+missed; a claim is slow when the database took long over it.
+"""
+
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Any, Final
 
-from reactor.engine.supervisor import Reactor
+from reactor.engine.control import Line
+from reactor.engine.listener import Listener
 from reactor.engine.tally import Histogram
+from reactor.model.queues import Queue
 
 HALF: Final = 0.5
 ALMOST_ALL: Final = 0.99
 
 
-class Wake(NamedTuple):
-    """Of ``times`` wakes half were within ``half_s``, and 99 in 100 within ``almost_all_s``; None: over every bound."""
-
-    times: int
-    half_s: float | None
-    almost_all_s: float | None
-
-
-def wake_latency(reactor: Reactor | None) -> dict[str, Wake]:
-    """By queue; a queue that has not been woken yet is left out."""
-    if reactor is None:
-        return {}
-    found = {}
-    for queue, line in reactor.lines.items():
-        histograms = list(line.dispatcher.wake_tally.by_via.values())
-        if wake := _of(histograms):
-            found[queue.value] = wake
-    return found
+def vitals(lines: Mapping[Queue, Line], listener: Listener) -> dict[str, Any]:
+    """As ``ops_workers.vitals`` has it. A queue that was never woken has no wakes."""
+    wakes = {
+        queue.value: found
+        for queue, line in lines.items()
+        if (found := _wakes(list(line.dispatcher.wake_tally.by_via.values())))
+    }
+    slow = sorted((claim for line in lines.values() for claim in line.dispatcher.slow_claims), reverse=True)
+    return {
+        "listener": "up" if listener.up else "deaf" if listener.deaf else "down",
+        "wakes": wakes,
+        "missed_wakes": {queue.value: line.dispatcher.missed_wakes for queue, line in lines.items()},
+        "slow_claims": [claim._asdict() for claim in slow],
+    }
 
 
-def _of(histograms: Sequence[Histogram]) -> Wake | None:
-    if not histograms:
-        return None
+def _wakes(histograms: Sequence[Histogram]) -> dict[str, Any] | None:
+    """Of ``times`` wakes half were within ``half_s``, 99 in 100 within ``almost_all_s``; null: over every bound."""
     whole = Histogram(histograms[0].bounds)
     for histogram in histograms:
         whole.add(histogram)
     times = sum(whole.counts)
-    return Wake(times, _within(whole, times, HALF), _within(whole, times, ALMOST_ALL)) if times else None
+    if not times:
+        return None
+    return {
+        "times": times,
+        "half_s": _within(whole, times, HALF),
+        "almost_all_s": _within(whole, times, ALMOST_ALL),
+    }
 
 
 def _within(histogram: Histogram, times: int, share: float) -> float | None:

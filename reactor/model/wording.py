@@ -7,6 +7,8 @@ _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 def span(seconds: float) -> str:
     """A length of time in the unit a person would take: ``4 ms``, ``2.5 s``, ``3 min``, ``5 h``, ``2 d``."""
+    if 0 < abs(seconds) < 0.00095:
+        return f"{seconds * 1000:.1f} ms"
     if abs(seconds) < 1:
         return f"{seconds * 1000:.0f} ms"
     for size, unit in _UNITS:

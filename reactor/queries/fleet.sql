@@ -29,7 +29,8 @@ select
           and lock.database = (select base.oid from pg_database as base where base.datname = current_database())
       )
     ) as live,
-  worker.viewers
+  worker.viewers,
+  worker.vitals
 from ops_workers as worker
 order by live desc, worker.started_at desc
 limit %(limit)s;

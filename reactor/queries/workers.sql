@@ -80,6 +80,7 @@ with beat as (
   set
     heartbeat_at = ops_now(),
     working = %(working)s,
+    vitals = %(vitals)s::jsonb,
     state = case state when 'dead' then 'ready' else state end
   where id = %(id)s
   returning id

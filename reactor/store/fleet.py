@@ -1,8 +1,9 @@
 """The reactors there are and were, for people. Twin of ``queries/fleet.sql``."""
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from reactor.model.queues import Queue
@@ -12,8 +13,28 @@ from reactor.store.named import statements
 _SQL = statements("fleet")
 
 
+class SlowClaim(NamedTuple):
+    """A claim the database took ``took_s`` over."""
+
+    at: datetime
+    queue: str
+    took_s: float
+    rows: int
+
+
+class Wakes(NamedTuple):
+    """Of ``times`` wakes half were within ``half_s``, and 99 in 100 within ``almost_all_s``; None: over every bound."""
+
+    times: int
+    half_s: float | None
+    almost_all_s: float | None
+
+
 class Worker(NamedTuple):
-    """One reactor process. ``live``: it beats, and holds its liveness lock unless it never can."""
+    """One reactor process. ``live``: it beats, and holds its liveness lock unless it never can.
+
+    ``vitals``: how it did at its last heartbeat, in its own words.
+    """
 
     id: UUID
     hostname: str
@@ -28,6 +49,26 @@ class Worker(NamedTuple):
     heartbeat_at: datetime
     live: bool
     viewers: int = 0
+    vitals: dict[str, Any] = {}  # noqa: RUF012 -- a default nobody changes
+
+    @property
+    def missed_wakes(self) -> int:
+        """How many rows only a sweep found, in all its queues."""
+        return sum(self.vitals.get("missed_wakes", {}).values())
+
+    @property
+    def slow_claims(self) -> list[SlowClaim]:
+        """Its last slow claims, the latest first."""
+        told = self.vitals.get("slow_claims", [])
+        return [
+            SlowClaim(datetime.fromisoformat(one["at"]), one["queue"], one["took_s"], one["rows"])
+            for one in told
+        ]
+
+    @property
+    def wakes(self) -> dict[str, Wakes]:
+        """How soon it wakes, by queue; those never woken are left out."""
+        return {queue: Wakes(**told) for queue, told in self.vitals.get("wakes", {}).items()}
 
     def takes(self, queue: Queue, kind: str | None = None, agent: str | None = None) -> bool:
         """Whether it would take a row of ``queue``, a step of that kind and agent."""
@@ -41,6 +82,20 @@ class Worker(NamedTuple):
 async def fleet(conn: Connection, limit: int = 1000) -> list[Worker]:
     """Up to ``limit`` reactors, the living first, then by start, newest first."""
     return [Worker._make(row) for row in await conn.fetch_all(_SQL["fleet"], {"limit": limit})]
+
+
+def worst_wakes(workers: Iterable[Worker]) -> dict[str, Wakes]:
+    """By queue the wakes of the living reactor that is slowest to wake."""
+    worst: dict[str, Wakes] = {}
+    for one in workers:
+        for queue, wakes in one.wakes.items() if one.live else ():
+            if queue not in worst or _slowness(wakes) > _slowness(worst[queue]):
+                worst[queue] = wakes
+    return worst
+
+
+def _slowness(wakes: Wakes) -> float:
+    return math.inf if wakes.almost_all_s is None else wakes.almost_all_s
 
 
 def anybody_takes(

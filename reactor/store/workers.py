@@ -112,8 +112,12 @@ async def beat(
     kinds: Sequence[str],
     agent: str | None,
     queues: Collection[Queue],
+    vitals: Mapping[str, object],
 ) -> Beat:
-    """The heartbeat is written; returns which peers are dead and which of ``queues`` have due rows we may take."""
+    """The heartbeat is written, with how we do.
+
+    Returns: which peers are dead and which of ``queues`` have due rows we may take, among other things.
+    """
     row = await conn.fetch_row(
         _SQL["beat"],
         {
@@ -124,6 +128,7 @@ async def beat(
             "mission": Queue.MISSION in queues,
             "roundtable": Queue.ROUNDTABLE in queues,
             "initiative": Queue.INITIATIVE in queues,
+            "vitals": Jsonb(dict(vitals)),
         },
     )
     assert row is not None

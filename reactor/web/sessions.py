@@ -1,7 +1,7 @@
 """A browser that signed in with a token: the cookie, the word against forged forms, and the link that signs in once.
 
-Of a cookie nothing is kept: it says what it grants and until when, signed with a key that only who knows the tokens can make. So
-every reactor with the same tokens takes it, and other tokens end every session. The cookie is not readable by scripts and
+Of a cookie nothing is kept: it says what it grants and until when, signed with a key that only who knows the tokens can
+make. So every reactor with the same tokens takes it, and other tokens end every session. It is not readable by scripts and
 not sent along with requests that another site begins; a change also needs the *word*, which only our own pages know.
 """
 

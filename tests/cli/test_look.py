@@ -37,6 +37,28 @@ def test_status_tells_counts_reactors_breakers_and_what_failed(voxyz: Voxyz, sql
     assert told["sources"] == 0
 
 
+def test_what_a_reactor_says_of_itself_is_shown_by_workers_and_top(voxyz: Voxyz, sql: Sql) -> None:
+    vitals = {
+        "listener": "deaf",
+        "wakes": {"mission": {"times": 7, "half_s": 0.0005, "almost_all_s": 0.004}},
+        "missed_wakes": {"mission": 2, "roundtable": 1},
+        "slow_claims": [{"at": "2020-01-01T00:00:00+00:00", "queue": "mission", "took_s": 1.5, "rows": 3}],
+    }
+    sql.execute(
+        "insert into ops_workers (id, hostname, pid, version, parts, liveness_key, state, vitals)"
+        " values (gen_random_uuid(), 'here', 1, '0', '{mission}', 0, 'ready', %s::jsonb)",
+        (json.dumps(vitals),),
+    )
+    out = voxyz("workers").out
+    for words in ("mission 0.5 ms / 4 ms", "3", "1.5 s"):
+        assert words in out
+    assert voxyz("workers", "--json").json[0]["vitals"] == vitals
+    screen = voxyz("top").out
+    for words in ("0.5 ms / 4 ms", "hears nothing", "missed 3 wakes"):
+        assert words in screen
+    assert "a claim of mission took" not in screen  # that was years ago
+
+
 def test_relationships_are_those_of_the_database(voxyz: Voxyz, sql: Sql) -> None:
     told = voxyz("relationships", "--json").json
     assert len(told) == 15

@@ -40,7 +40,6 @@ from reactor.store import (
 from reactor.web.desk import Desk
 from reactor.web.frames import cursor
 from reactor.web.page import drawing
-from reactor.web.page.wakes import wake_latency
 
 KEPT_FOR_S: Final = 0.5
 FEED: Final = 60
@@ -172,12 +171,12 @@ async def _feed(_desk: Desk, conn: Connection) -> Values:
     return {"events": found[::-1], "place": cursor(place)}
 
 
-async def _queues(desk: Desk, conn: Connection) -> Values:
+async def _queues(_desk: Desk, conn: Connection) -> Values:
     return {
         "queues": await overview.queues(conn),
         "rates": await board.rates(conn),
         "pauses": {one.queue: one for one in await overview.pauses(conn)},
-        "wakes": wake_latency(desk.health.reactor),
+        "wakes": fleet.worst_wakes(await fleet.fleet(conn, FLEET)),
         "dead": await overview.dead_letters(conn, 8),
     }
 
@@ -285,7 +284,6 @@ def _here(reactor: Reactor | None) -> Values | None:
         "id": reactor.identity.id,
         "listener_up": reactor.listener.up,
         "deaf": reactor.listener.deaf,
-        "missed": {queue.value: line.dispatcher.missed_wakes for queue, line in reactor.lines.items()},
         "claims": (some, none),
         "fenced_out": sum(one.fenced_out for one in reactor.completers.values()),
         "unwritten": sum(one.unwritten for one in reactor.completers.values()),
