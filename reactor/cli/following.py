@@ -5,6 +5,7 @@ import sys
 import click
 import trio
 
+from reactor.cli.ears import ears
 from reactor.cli.endings import complain
 from reactor.cli.output import answer_json, clean, json_option, line_json
 from reactor.cli.runtime import Database, database, run
@@ -14,7 +15,7 @@ from reactor.settings import Settings
 from reactor.store import events as event_store
 from reactor.store.events import Event, Place
 
-LOOK_GAP_S = 0.25  # between two looks, one indexed read each
+BATCH = 1000
 RECONNECT_CAP_S = 5.0
 EMBEDDED_GONE_AFTER_S = 10.0  # an embedded server that stays away was stopped with the last reactor
 _COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow", "opened": "red"}
@@ -69,19 +70,21 @@ async def _follow(
     as_json: bool,
 ) -> Connection:
     """Tell every event behind ``place`` once; ``shown`` holds those told already. Ends by cancellation only."""
-    while True:
-        try:
-            found, place = await event_store.after(conn, place, kind=kind)
-        except ConnectionLost:
-            await conn.aclose()
-            conn = await _again(database)
-            continue
-        _tell([event for event in found if event.id not in shown], as_json)
-        # What lies behind the place comes again next time; what lies before it never does.
-        shown = {
-            event.id: event for event in found if (int(event.xact), event.id) > (int(place.xact), place.id)
-        }
-        await trio.sleep(LOOK_GAP_S)
+    async with ears(database) as ours:
+        while True:
+            try:
+                found, place = await event_store.after(conn, place, limit=BATCH, kind=kind)
+            except ConnectionLost:
+                await conn.aclose()
+                conn = await _again(database)
+                continue
+            _tell([event for event in found if event.id not in shown], as_json)
+            # What lies behind the place comes again next time; what lies before it never does.
+            final_to = (int(place.xact), place.id)
+            more = len(found) == BATCH and found[-1].id not in shown
+            shown = {event.id: event for event in found if (int(event.xact), event.id) > final_to}
+            if not more:
+                await ours.wait()
 
 
 async def _again(database: Database) -> Connection:

@@ -6,6 +6,14 @@ select pg_notify('ops_events', '');
 -- Whoever watches hears that some work has begun, which is no event.
 select pg_notify('ops_events', 'began');
 
+-- name: watch
+-- This session watches the events, without a reactor of its own; the beats see the lock.
+select pg_advisory_lock_shared(1987014781, 1);
+
+-- name: say_watching
+-- Every reactor hears that somebody watches.
+select pg_notify('ops_control', 'viewers');
+
 -- name: set_viewers
 -- So many watch at this process; every reactor hears when they are the first here.
 with before as (

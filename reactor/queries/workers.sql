@@ -140,6 +140,14 @@ select
     where watched.viewers > 0
       and watched.state in ('starting', 'ready', 'stopping')
       and watched.heartbeat_at > (select ops_now()) - interval '15 seconds'
+  )
+  or exists (
+    select
+    from pg_locks as watching
+    where watching.locktype = 'advisory'
+      and watching.classid = 1987014781
+      and watching.objsubid = 2
+      and watching.database = (select base.oid from pg_database as base where base.datname = current_database())
   ) as watched,
   (select generation.minimum from ops_generation as generation) as minimum,
   (select generation.reason from ops_generation as generation) as reason,

@@ -26,6 +26,12 @@ async def say_begun(conn: Connection) -> None:
     await conn.run(_SQL["say_begun"])
 
 
+async def watch(conn: Connection) -> None:
+    """For as long as this session lasts, every reactor announces what it writes."""
+    await conn.run(_SQL["watch"])
+    await conn.run(_SQL["say_watching"])
+
+
 async def set_viewers(conn: Connection, worker: UUID, viewers: int) -> None:
     """So many watch at that process. When they are the first there, every reactor hears of it."""
     await conn.run(_SQL["set_viewers"], {"id": worker, "viewers": viewers})

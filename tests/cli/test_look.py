@@ -165,6 +165,31 @@ def test_following_tells_every_event_once_also_those_that_commit_late(
     assert (code, said) == (0, "")
 
 
+def test_who_follows_listens_and_what_a_reactor_writes_is_announced_to_him(
+    here: Path, database: str, sql: Sql, reactor: "subprocess.Popen[str]"
+) -> None:
+    watching = (
+        "select count(*) from pg_locks where locktype = 'advisory' and classid = 1987014781 and granted"
+    )
+    follower = Follower(here, database)
+    try:
+        with psycopg.connect(database, autocommit=True) as listener:
+            listener.execute("listen ops_events")
+            deadline = time.monotonic() + 20
+            while sql.execute(watching).fetchone() != (1,):
+                assert time.monotonic() < deadline, "it never listened"
+                time.sleep(0.02)
+            sql.execute("insert into ops_mission_steps (kind) values ('noop')")
+            assert next(listener.notifies(timeout=20, stop_after=1)).channel == "ops_events"
+        follower.until("noop")
+    finally:
+        follower.interrupt()
+    deadline = time.monotonic() + 20
+    while sql.execute(watching).fetchone() != (0,):
+        assert time.monotonic() < deadline, "it still watches"
+        time.sleep(0.02)
+
+
 def test_following_goes_on_after_its_connection_was_cut(here: Path, database: str, sql: Sql) -> None:
     event(sql, "before")
     follower = Follower(here, database)

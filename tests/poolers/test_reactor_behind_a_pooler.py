@@ -1,5 +1,8 @@
 """A reactor behind a transaction-pooling proxy works on sweeps and leaves nothing there; a direct address gives all back."""
 
+import json
+import subprocess
+import threading
 from typing import Any
 
 import psycopg
@@ -13,6 +16,7 @@ from reactor.engine.wake import Via
 from reactor.model.outcomes import Done, Outcome
 from reactor.model.queues import Queue
 from reactor.store.claimed import ClaimedRow
+from tests.cli.conftest import COMMAND, environment
 from tests.engine.support import (
     SWEEPS_OFF,
     Memory,
@@ -29,6 +33,7 @@ from tests.engine.support import (
     woken,
 )
 from tests.support.pgbouncer import PgBouncer, needs_pgbouncer
+from tests.support.scratch import scratch_directory
 from tests.support.waiting import until
 
 pytestmark = needs_pgbouncer
@@ -190,6 +195,33 @@ async def test_writers_behind_a_transaction_pooler_wake_a_direct_reactor(
                 await settled(reactor, quiet_s=0.02)
                 assert woken(reactor, Via.BELL) == count
     assert await left_behind(transactions, database) == []
+
+
+def test_who_follows_the_events_is_told_that_nothing_is_heard_and_sees_them_all_the_same(
+    database: str, sql: Session, transactions: PgBouncer
+) -> None:
+    with (
+        scratch_directory() as here,
+        subprocess.Popen(
+            [*COMMAND, "events", "--follow", "--json"],
+            cwd=here,
+            env=environment(DATABASE_URL=transactions.dsn_of(name_of(database))),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        hangs = threading.Timer(60.0, process.kill)  # lest a failure last for ever
+        hangs.start()
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert "no notification gets through here" in process.stderr.readline()
+            sql.execute("insert into ops_agent_events (kind, title) values ('said', 'something')")
+            assert json.loads(process.stdout.readline())["title"] == "something"
+        finally:
+            hangs.cancel()
+            process.kill()
 
 
 async def test_a_peer_without_a_lock_is_dead_by_its_heartbeat_alone(

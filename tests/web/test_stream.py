@@ -265,6 +265,22 @@ async def test_who_watches_hears_that_work_has_begun_and_nobody_is_told_while_no
             assert len(memory.began_ids) == 2
 
 
+async def test_a_session_that_watches_without_a_page_is_seen_by_the_beats(
+    database: str, sql: Session
+) -> None:
+    async with reactor_on(database, Memory()) as worker:
+        with psycopg.connect(database, autocommit=True) as watching:
+            watching.execute("select pg_advisory_lock_shared(1987014781, 1)")
+            worker.sweeper.beat_now()
+            await until(lambda: worker.announcer.watched)
+
+        def forgotten() -> bool:
+            worker.sweeper.beat_now()
+            return not worker.announcer.watched
+
+        await until(forgotten)
+
+
 async def test_a_flood_is_told_as_a_sum_and_the_newest_and_all_the_rest_can_be_read(
     database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
