@@ -17,7 +17,7 @@ from bench.drain import drained, fill
 from bench.figures import percentile
 from bench.process import Contender, contender, wait_until
 from bench.stage import Server, Sql, Stage
-from bench.web_load import PLACE, stream
+from bench.web_load import events_in, stream
 
 ROUNDS = 3
 ROWS = 50_000
@@ -38,6 +38,7 @@ class Seen:
     took_ms: list[float] = field(default_factory=list)
     behind_s: list[float] = field(default_factory=list)
     cut_and_back: list[float] = field(default_factory=list)
+    late_s: list[float] = field(default_factory=list)
     wrong: int = 0
 
 
@@ -63,6 +64,10 @@ def run(stage: Stage) -> None:
     add("web", "memory of the web process, most", "MB", seen.peak_mb, better="less", bar=300)
     add("web", "answers, p50", "ms", [percentile(seen.took_ms, 0.5)], better="less")
     add("web", "answers, p99", "ms", [percentile(seen.took_ms, 0.99)], better="less")
+    add(
+        "web", "age of events when a viewer has them, p50", "s", [percentile(seen.late_s, 0.5)], better="less"
+    )
+    add("web", "age of events when a viewer has them, most", "s", [max(seen.late_s)], better="less", bar=5)
     add("web", "answers that were no 200", "", [float(seen.wrong)], better="less", bar=0)
     add(
         "web",
@@ -88,12 +93,13 @@ def _beside(server: Server, ours: Contestant, rows: int, streams: int, seen: See
             fill(sql, ours, rows)
             seen.beside.append(drained(server, ours, database, sql, rows)[0])
             ended = time.monotonic()
-            _await_the_last(load, sql, streams)
+            _await_the_last(load, sql)
             seen.behind_s.append(time.monotonic() - ended)
             seen.peak_mb.append(web.peak_mb())
             load.stop()
             told = json.loads(load.said().splitlines()[-1])
         seen.took_ms += [took * 1000 for took in told["took_s"]]
+        seen.late_s += told["late_s"]
         seen.wrong += told["wrong"] + told["ended"]
         seen.cut_and_back.append(_share_got(url, told["slow"], sql))
 
@@ -113,13 +119,14 @@ def _web(server: Server, database: str) -> Iterator[Contender]:
         yield running
 
 
-def _await_the_last(load: Contender, sql: Sql, streams: int) -> None:
-    """All streams have heard all events, their greeting aside, but for those that were cut off."""
-    [(events,)] = sql.execute("select count(*) from ops_agent_events").fetchall()
+def _await_the_last(load: Contender, sql: Sql) -> None:
+    """All streams have heard all events, but for those that were cut off."""
+    last = "select xact::text, id from ops_agent_events order by xact desc, id desc limit 1"
+    [(xact, id)] = sql.execute(last).fetchall()
 
     def heard() -> bool:
         told = json.loads(load.said().splitlines()[-1])
-        return bool(told["events"] >= (streams - told["ended"]) * events)
+        return bool(told["place"] >= [int(xact), id])
 
     wait_until(heard, "the streams: the last event", within_s=CAUGHT_UP_WITHIN_S, gap_s=0.2)
 
@@ -131,12 +138,11 @@ def _share_got(url: str, place: str | None, sql: Sql) -> float:
     xact, _, id = place.partition("-")
     [(missed,)] = sql.execute(MISSED, (xact, id)).fetchall()
     where = urlsplit(url)
-    got = -1  # the first place is that of the greeting
-    tail = b""
+    heard = b""
+    got = 0
     deadline = time.monotonic() + BACK_WITHIN_S
     with stream(str(where.hostname), int(where.port or 80), after=place) as back:
         while got < missed and time.monotonic() < deadline:
-            part = tail + back.recv(262144)
-            got += part.count(PLACE)
-            tail = part[1 - len(PLACE) :]
+            heard += back.recv(262144)
+            got = events_in(heard) - 1  # the first place is that of the greeting
     return got / missed if missed else 1.0

@@ -6,12 +6,15 @@ end, it prints one line of JSON: what was heard and how long answers took.
 
 import http.client
 import json
+import re
 import selectors
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import urlsplit
 
 PATHS = (
@@ -21,7 +24,10 @@ PATHS = (
     "/api/ops/agents",
     "/api/ops/control",
 )
-PLACE = b"\nid: "
+PLACE = re.compile(rb"\nid: (\d+)-(\d+)\n")
+GAP = re.compile(rb'event: gap\nid: [0-9-]+\ndata: \{"events":(\d+),')
+MADE = re.compile(rb'"created_at":"([^"]{19,40})"')
+TAIL = 100  # bytes of what was heard that may hold the beginning of a place
 OPEN_WITHIN_S = 60.0
 over = threading.Event()
 
@@ -39,31 +45,61 @@ def stream(host: str, port: int, *, buffer: int | None = None, after: str | None
 
 
 class Watchers:
-    """Read everything from all streams, in one thread; ``ended`` counts those that were cut off."""
+    """Read everything from all streams, in one thread; ``ended`` counts those that were cut off.
+
+    ``places``: how far each stream is that was not. ``late_s``: how old events were when one of the streams had them.
+    """
 
     def __init__(self, host: str, port: int, count: int) -> None:
         self.bytes = 0
-        self.events = 0
         self.ended = 0
+        self.places: dict[int, tuple[int, int]] = {}
+        self.late_s: list[float] = []
+        self._tails: dict[int, bytes] = {}
         self._selector = selectors.DefaultSelector()
         for _ in range(count):
             one = stream(host, port)
             one.recv(1)
             one.setblocking(False)
+            self.places[one.fileno()] = (0, 0)
             self._selector.register(one, selectors.EVENT_READ)
 
     def run(self) -> None:
+        first = min(self.places)
         while not over.is_set():
             for key, _ in self._selector.select(0.2):
                 try:
-                    part = key.fileobj.recv(262144)  # type: ignore[union-attr]  # only sockets are registered
+                    part = key.fileobj.recv(262144)  # type: ignore[union-attr]
                 except BlockingIOError:
                     continue
                 if not part:
                     self.ended += 1
                     self._selector.unregister(key.fileobj)
+                    del self.places[key.fd]
+                    continue
                 self.bytes += len(part)
-                self.events += part.count(PLACE)
+                heard = self._tails.get(key.fd, b"") + part
+                self._tails[key.fd] = heard[-TAIL:]
+                for place in PLACE.findall(heard)[-1:]:
+                    self.places[key.fd] = (int(place[0]), int(place[1]))
+                if key.fd == first:
+                    self.late_s += [time.time() - made for made in made_at(part)]
+
+    def place(self) -> tuple[int, int]:
+        """Behind which every stream is."""
+        return min(self.places.values(), default=(0, 0))
+
+
+def made_at(part: bytes) -> Iterator[float]:
+    """When the events in that part of a stream were written, by Unix time."""
+    for moment in MADE.findall(part):
+        yield datetime.fromisoformat(moment.decode()).timestamp()
+
+
+def events_in(heard: bytes) -> int:
+    """How many events a stream told of, one by one or as part of a sum; its greeting is none."""
+    gaps = [int(number) for number in GAP.findall(heard)]
+    return len(PLACE.findall(heard)) - len(gaps) + sum(gaps)
 
 
 class Asker:
@@ -104,11 +140,11 @@ def main() -> None:
     print("ready", flush=True)
     while not over.is_set():  # not waited for: the handler sets it in this very thread
         time.sleep(0.2)
-        print(json.dumps({"events": watchers.events, "ended": watchers.ended}), flush=True)
+        print(json.dumps({"place": watchers.place(), "ended": watchers.ended}), flush=True)
     for thread in threads:
         thread.join()
     print(json.dumps({
-        "events": watchers.events,
+        "late_s": watchers.late_s,
         "bytes": watchers.bytes,
         "ended": watchers.ended,
         "took_s": sorted(took for one in askers for took in one.took_s),
