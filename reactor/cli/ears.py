@@ -47,12 +47,17 @@ class Ears:
 
 @asynccontextmanager
 async def ears(database: Database) -> AsyncIterator[Ears]:
-    """They listen for as long as one is inside; a broken connection is replaced."""
+    """They listen for as long as one is inside; what is raised inside comes out as it was."""
     ours = Ears()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_listen, database, ours)
-        yield ours
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_listen, database, ours)
+            yield ours
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
 
 
 async def _listen(database: Database, ours: Ears) -> None:

@@ -146,7 +146,7 @@ def _trouble_of(one: Worker, now: datetime) -> list[RenderableType]:
 def _queues(seen: Look) -> Table:
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
     wakes = worst_wakes(seen.workers)
-    for name in ("queue", "queued", "running", "waiting", "oldest", "a minute", "wake p50 / p99", "failed"):
+    for name in ("queue", "queued", "running", "waiting", "oldest", "a minute", "wake p99", "failed"):
         drawn.add_column(name, justify="left" if name == "queue" else "right")
     for one in seen.queues:
         oldest = "" if one.oldest_due_s is None else span(max(one.oldest_due_s, 0.0))
@@ -157,7 +157,7 @@ def _queues(seen: Look) -> Table:
             str(one.waiting),
             oldest,
             f"{seen.rates[one.queue].last_five / 5:.1f}",
-            wake_words(wakes.get(one.queue)),
+            wake_words(wakes.get(one.queue)).rpartition("/ ")[2],
             Text(str(one.failed), "red" if one.failed else ""),
         )
     return drawn
