@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from tests.web.house import house, is_problem, told
+from tests.web.house import API, house, is_problem, told
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
