@@ -33,6 +33,24 @@ def test_a_conversation_arrives_turn_by_turn(database: str, look: Look) -> None:
         expect(page.locator("#room")).to_contain_text(one(house.sql, last, id))
 
 
+def test_who_thinks_is_seen_while_he_does_and_a_flood_is_told_as_a_sum(database: str, look: Look) -> None:
+    with running(database, "mission", "web", latency_ms="12000") as house:
+        page = look(house.url, forgiven="net::ERR_").live().page
+        expect(page.locator("#here-sage .mood-word")).to_have_text("waits")
+        house.sql.execute(
+            "insert into ops_mission_steps (kind, agent_id, payload) values ('analyze', 'sage', '{\"topic\": \"tea\"}')"
+        )
+        expect(page.locator("#here-sage .mood-word")).to_have_text("thinks")
+        assert one(house.sql, "select count(*) from ops_mission_steps where status = 'running'") == 1
+        house.sql.execute(
+            "insert into ops_agent_events (kind, title) select 'told', 'drop ' || n from generate_series(1, 5000) as n"
+        )
+        gap = page.locator("#feed-rows .gap").first
+        expect(gap).to_contain_text("more told")
+        expect(page.locator("#feed-rows")).to_contain_text("drop 5000")
+        assert gap.locator("a").get_attribute("href").startswith("/api/ops/events?since=")  # type: ignore[union-attr]
+
+
 def test_a_person_asks_and_is_answered(house: House, look: Look) -> None:
     page = look(house.url).live().page
     page.keyboard.press("s")
