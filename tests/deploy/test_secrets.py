@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.cli.conftest import environment
@@ -32,11 +33,12 @@ READ_TOKEN = "mark-token-that-may-look"
 SLACK = "T0MARK/B0MARK/mark-of-the-hook"
 MARKS = ("mark-Pa55word", "Pa55word", "mark-key-of", "mark-token-that", "mark-of-the-hook")
 PAGES = (
-    *("/", "/ops", "/ops/login", "/ops/nothing", "/healthz", "/readyz", "/metrics", "/api/ops/openapi.json"),
+    *("/", "/ops", "/ops/login", "/ops/policy/notify", "/ops/nothing", "/healthz", "/readyz", "/metrics"),
     *(f"/api/ops/{name}" for name in (
         "status", "agents", "proposals", "missions", "steps", "steps/1", "steps/999", "events", "memory", "roundtable",
         "initiative", "circuit-breaker", "heartbeat", "costs", "workers", "why/step/1", "control", "session", "voice",
-        "triggers", "relationships", "schedule", "nothing", "steps?limit=no", "session?token=mark",
+        "triggers", "relationships", "schedule", "policy", "policy/notify", "policy/notify/history", "nothing",
+        "openapi.json", "steps?limit=no", "session?token=mark",
     )),
 )  # fmt: skip
 
@@ -180,6 +182,11 @@ def test_no_secret_is_in_any_log_argument_error_or_page(
         wait_until(lambda: scalar(sql, "select count(*) from ops_llm_calls where outcome <> 'reserved'") >= 1)
         for path in PAGES:
             house.ask(path, Authorization=f"Bearer {READ_TOKEN}")
+        for path in ("/ops", "/ops/policy/notify", "/api/ops/policy/notify"):
+            assert house.ask(path, Authorization=f"Bearer {API_TOKEN}") == 200
+            assert "hooks.example.invalid" in next(
+                words for asked, words in house.said.items() if asked.startswith(f"GET {path} ")
+            )
         for path in PAGES[:5]:
             assert house.ask(path, Authorization=f"Bearer {API_TOKEN}-wrong") != 500
         assert house.ask("/api/ops/status", Authorization=f"Bearer {API_TOKEN}") == 200
@@ -188,9 +195,18 @@ def test_no_secret_is_in_any_log_argument_error_or_page(
         for words in (
             ["status"], ["doctor"], ["workers"], ["events"], ["costs"], ["show", "step", "1"], ["why", "step", "1"],
             ["missions"], ["psql", "-c", "select no_such_column"], ["migrate"], ["service", "print"], ["run", "--help"],
-            ["--debug", "status"], ["run"],
+            ["--debug", "status"], ["run"], ["why", "mission", "1"], ["agents"], ["memories", "sage"], ["relationships"],
+            ["schedule"], ["breaker"], ["proposals"], ["top", "--once"], ["open", "--print"], ["notify"],
+            ["service", "print", "--split"], ["service", "print", "--user"], ["status", "--json"], ["doctor", "--json"],
+            ["costs", "--json"], ["export", "out"], ["import", "out"],
         ):  # fmt: skip
             house.command(*words)
+        house.command("copy", COPY_TO=house.env["DATABASE_URL"].replace("Pa55word", "Pa55word-wrong"))
+        house.command("copy", COPY_TO=house.env["DATABASE_URL"])
+        assert "Pa55word" in house.said.pop("url []", "") + house.command(
+            "url"
+        )  # what it is for, and on stdout
+        house.said.pop("url []")
         wait_until(lambda: house.ask("/readyz") == 200)
     assert not house.give_away((*MARKS, webhook_key))
     assert len(house.said["the log"].splitlines()) > 20, "it was talkative"
@@ -210,6 +226,31 @@ def test_no_secret_is_in_what_is_said_of_a_setting_that_does_not_do(house: House
     broken = {name: value for name, value in house.env.items() if name != "DATABASE_URL"}
     house.env = broken
     assert "line 1" in house.command("status")
+    assert not house.give_away(MARKS)
+
+
+def test_no_process_that_moves_a_database_names_a_secret_in_its_arguments(
+    house: House, server: PrivateServer, sql: Session
+) -> None:
+    """Each waits for a lock while its arguments, and those of all it has started, are read."""
+    working = "select count(*) from pg_stat_activity where usename = 'marked'"
+    with sql.transaction(), psycopg.connect(server.dsn, autocommit=True) as watcher:
+        sql.execute("lock table ops_missions in access exclusive mode")
+        for words, more in ((["export", "out"], {}), (["copy"], {"COPY_TO": house.env["DATABASE_URL"]})):
+            with subprocess.Popen(
+                [*COMMAND, *words],
+                cwd=house.here,
+                env={**house.env, **more},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ) as process:
+                try:
+                    wait_until(lambda: process.poll() is not None or scalar(watcher, working) > 0)
+                    if process.poll() is None:
+                        house.processes(process.pid)
+                finally:
+                    process.kill()
+    assert any(who.startswith("arguments") for who in house.said)
     assert not house.give_away(MARKS)
 
 

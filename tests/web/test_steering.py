@@ -133,6 +133,24 @@ async def test_a_policy_changed_meanwhile_is_not_overwritten(database: str) -> N
         assert [one["version"] for one in history] == [2, 1]
 
 
+async def test_the_path_of_a_hook_is_shown_to_nobody_and_stays_when_what_was_shown_comes_back(
+    database: str, sql: Session
+) -> None:
+    hook = "https://hooks.example.com/services/T0/B0/secret"
+    now = "select value ->> 'url' from ops_policy where key = 'notify'"
+    async with house(database) as it:
+        value = told(await it.patch("/policy/notify", {"url": hook, "format": "slack"}), 200)["value"]
+        assert value["url"] == "https://hooks.example.com/…"
+        for path in ("/policy", "/policy/notify", "/policy/notify/history"):
+            answer = await it.get(path)
+            assert b"hooks.example.com" in answer.body
+            assert b"secret" not in answer.body
+        told(await it.patch("/policy/notify", {**value, "format": "json"}), 200)
+        assert sql.execute(now).fetchone() == (hook,)
+        told(await it.patch("/policy/notify", {"url": ""}), 200)
+        assert sql.execute(now).fetchone() == ("",)
+
+
 async def test_a_policy_of_another_shape_is_refused_and_its_field_named(database: str) -> None:
     async with house(database) as it:
         problem = is_problem(await it.patch("/policy/llm_budget", {"per_day_usd": -1}), 422)

@@ -31,6 +31,7 @@ from reactor.web.api.paging import page_by_id, page_of_all
 from reactor.web.api.pieces import Who
 from reactor.web.frames import as_json
 from reactor.web.problems import Refused
+from reactor.web.unshown import meant, shown, shown_value
 
 TOPIC = Topic("control")
 QueueName = Literal["mission", "roundtable", "initiative", "all"]
@@ -116,7 +117,7 @@ async def resume(conn: Connection, asking: Asking) -> ControlOut:
 
 @TOPIC.get("/policy", "Every policy, by key", Listed(Policy), query=PageQuery)
 async def list_policies(conn: Connection, asking: Asking) -> Page:
-    return page_of_all(asking.query, await control.policies(conn), lambda one: one.key)
+    return page_of_all(asking.query, list(map(shown, await control.policies(conn))), lambda one: one.key)
 
 
 @TOPIC.get(
@@ -131,7 +132,7 @@ async def get_policy(conn: Connection, asking: Asking) -> Reply:
     tag = _tag(found)
     if _matches(asking.headers.get("if-none-match"), tag, weak=True):
         return Reply(None, {"etag": tag}, 304)
-    return Reply(found, {"etag": tag})
+    return Reply(shown(found), {"etag": tag})
 
 
 @TOPIC.patch(
@@ -154,9 +155,9 @@ async def change_policy(conn: Connection, asking: Asking) -> Reply:
         raise Refused(
             412, f"policy {key} has been changed meanwhile, it is at version {found.version}: read it again"
         )
-    await control.set_policy(conn, key, as_json(asking.body).decode())
+    await control.set_policy(conn, key, meant(key, as_json(asking.body).decode()))
     changed = await _policy(conn, key)
-    return Reply(changed, {"etag": _tag(changed)})
+    return Reply(shown(changed), {"etag": _tag(changed)})
 
 
 @TOPIC.get("/policy/{key}/history", "The values a policy has had", Listed(PolicyVersion), query=PageQuery)
@@ -164,7 +165,8 @@ async def policy_history(conn: Connection, asking: Asking) -> Page:
     key = (await _policy(conn, asking.path["key"])).key
 
     async def read(limit: int, after: int | None) -> list[PolicyVersion]:
-        return await lists.policy_history(conn, key, limit, after)
+        found = await lists.policy_history(conn, key, limit, after)
+        return [one._replace(value=shown_value(key, one.value)) for one in found]
 
     return await page_by_id(asking.query, read, "version")
 

@@ -12,6 +12,7 @@ from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import breakers, control, conversations, enqueue, memory, people, proposals
 from reactor.web.page.render import seal
+from reactor.web.unshown import meant
 
 LONGEST: Final = 4000
 
@@ -175,7 +176,7 @@ async def _policy(conn: Connection, form: Form) -> str:
     key, patch = _text(form, "key", "the policy"), _json(form, "value", "the value")
     if patch is None:
         raise UsageError("the value is missing")
-    await control.set_policy(conn, key, patch)
+    await control.set_policy(conn, key, meant(key, patch))
     return f"policy {key} is changed, in force at once"
 
 

@@ -40,6 +40,7 @@ from reactor.store import (
 from reactor.web.desk import Desk
 from reactor.web.frames import cursor
 from reactor.web.page import drawing
+from reactor.web.unshown import shown
 
 KEPT_FOR_S: Final = 0.5
 FEED: Final = 60
@@ -260,7 +261,7 @@ def _month_end(it: costs.Standing, *, real: bool) -> float:
 
 
 async def _policies(_desk: Desk, conn: Connection) -> Values:
-    return {"policies": await control.policies(conn)}
+    return {"policies": list(map(shown, await control.policies(conn)))}
 
 
 async def _health(desk: Desk, conn: Connection) -> Values:

@@ -20,6 +20,7 @@ from reactor.store import (
     why,
 )
 from reactor.web.page import drawing
+from reactor.web.unshown import shown, shown_value
 
 HISTORY: Final = 60
 MEMORIES: Final = 200
@@ -152,7 +153,12 @@ async def _policy(conn: Connection, name: str) -> Values | None:
     found = next((one for one in await control.policies(conn) if one.key == name), None)
     if found is None:
         return None
-    return {"about": "", "policy": found, "history": await board.policy_history(conn, name)}
+    history = await board.policy_history(conn, name)
+    return {
+        "about": "",
+        "policy": shown(found),
+        "history": [one._replace(value=shown_value(name, one.value)) for one in history],
+    }
 
 
 SHEETS: Final[dict[str, Showing]] = {
