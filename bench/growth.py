@@ -28,6 +28,9 @@ def run(stage: Stage) -> None:
             part("log of inserts and of a drain")
             figures.setdefault("log a row, single insert", []).append(_log_of_inserts(server, inserts))
             figures.setdefault("log a row, claimed and completed", []).append(_log_of_drain(server, rows))
+            figures.setdefault(f"log a row, claimed and completed, {PAYLOAD} bytes of payload", []).append(
+                _log_of_drain(server, rows, PAYLOAD)
+            )
             part("disk of finished rows")
             for name, size in _disk(server, stage.amount(FINISHED, 5_000)).items():
                 figures.setdefault(name, []).append(size)
@@ -56,10 +59,17 @@ def _log_of_inserts(server: Server, rows: int) -> float:
         return _since(sql, before) / rows
 
 
-def _log_of_drain(server: Server, rows: int) -> float:
+def _log_of_drain(server: Server, rows: int, payload: int | None = None) -> float:
     ours = Ours()
     with server.database(ours.install) as database, server.sql(database) as sql:
         fill(sql, ours, rows)
+        if payload is not None:
+            sql.execute(
+                "update ops_mission_steps set payload = jsonb_build_object('text', lpad(id::text, %s, '0'))",
+                (payload,),
+            )
+            sql.execute("vacuum analyze")
+            sql.execute("checkpoint")
         before = _position(sql)
         drained(server, ours, database, sql, rows)
         return _since(sql, before) / rows
