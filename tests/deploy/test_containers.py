@@ -26,7 +26,7 @@ import yaml
 from tests.cli.conftest import environment
 from tests.support.queue_rows import scalar
 from tests.support.scratch import scratch_directory
-from tests.support.server import PrivateServer, free_port
+from tests.support.server import PrivateServer, chosen_binaries, free_port, private_server
 from tests.support.sessions import Session
 from tests.support.waiting import wait_until
 
@@ -134,15 +134,23 @@ IN_A_CONTAINER = """
 """
 
 
-@pytest.mark.packaging
-def test_any_uid_on_a_read_only_root_runs_it_beside_a_database(
-    image: Path, server: PrivateServer, sql: Session, database: str
-) -> None:
+CONTAINER = ["unshare", "--mount", "bash", "-c", IN_A_CONTAINER, "container"]
+
+
+def needs_a_namespace() -> None:
+    """Skips where nothing can be run as in a container."""
     if (
         os.geteuid() != 0
         or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0
     ):
         pytest.skip("no mount namespace here: the image's contents were not run as in a container")
+
+
+@pytest.mark.packaging
+def test_any_uid_on_a_read_only_root_runs_it_beside_a_database(
+    image: Path, server: PrivateServer, sql: Session, database: str
+) -> None:
+    needs_a_namespace()
     with psycopg.connect(database) as session:
         name = session.info.dbname
     settings = {
@@ -153,13 +161,12 @@ def test_any_uid_on_a_read_only_root_runs_it_beside_a_database(
         "VOXYZ_LLM": "mock",
         "DATABASE_URL": f"{server.tcp_dsn.rpartition('/')[0]}/{name}",
     }
-    command = ["unshare", "--mount", "bash", "-c", IN_A_CONTAINER, "container"]
     check = re.search(r'^ +CMD \["python", "-c", "(.*)"\]$', DOCKERFILE, re.MULTILINE)
     assert check is not None
 
     def inside(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, *words], env=settings, cwd="/", capture_output=True, text=True, timeout=60
+            [*CONTAINER, *words], env=settings, cwd="/", capture_output=True, text=True, timeout=60
         )
 
     assert inside("touch", "/tmp/x").returncode == 0
@@ -167,7 +174,7 @@ def test_any_uid_on_a_read_only_root_runs_it_beside_a_database(
     assert inside("touch", "/var/x").returncode != 0
     assert inside("python", "-c", check[1]).returncode == 1, "nobody answers yet"
     with subprocess.Popen(
-        [*command, "voxyz-reactor", "run"],
+        [*CONTAINER, "voxyz-reactor", "run"],
         env=settings,
         cwd="/",
         stdout=subprocess.PIPE,
@@ -218,6 +225,69 @@ def test_the_compose_file_starts_in_order_and_gives_nothing_away() -> None:
     needed = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "deploy/compose/compose.yaml").read_text()))
     assert needed == set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
     assert all("127.0.0.1:" in port for port in services["reactor"]["ports"])
+
+
+def setting(text: str, given: dict[str, str]) -> str:
+    """A value of the compose file with what .env gives put in, as compose does it."""
+
+    def value(found: re.Match[str]) -> str:
+        word = given.get(found["name"], "")
+        assert word or found["op"] == ":-", f"compose would stop here: {found[0]}"
+        return word or found["otherwise"]
+
+    return re.sub(r"\$\{(?P<name>\w+)(?P<op>:[?-])(?P<otherwise>[^}]*)\}", value, text)
+
+
+@pytest.mark.packaging
+def test_the_services_of_the_compose_file_work_when_started_in_its_order(image: Path) -> None:
+    needs_a_namespace()
+    services = yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text())["services"]
+    with private_server(chosen_binaries()) as server:  # user and database are called as in the file
+        assert setting(services["db"]["environment"]["POSTGRES_USER"], {}) == "voxyz"
+        health = [*services["db"]["healthcheck"]["test"][1:], "-p", str(server.port)]
+        health[0] = str(server.bindir / health[0]) if (server.bindir / health[0]).exists() else health[0]
+        assert subprocess.run(health, capture_output=True, timeout=30).returncode == 0
+        given = {"POSTGRES_PASSWORD": server.password, "OPS_API_TOKEN": "a-token", "VOXYZ_LLM": "mock"}
+
+        def command(name: str) -> tuple[list[str], dict[str, str]]:
+            one = services[name]
+            env = {
+                **image_environment(),
+                **{key: setting(str(value), given) for key, value in one["environment"].items()},
+                "PATH": f"{image}/bin:{os.environ['PATH']}",
+                "OPS_PORT": str(free_port()),  # each has a network of its own there
+            }
+            env["DATABASE_URL"] = env["DATABASE_URL"].replace("@db:5432", f"@127.0.0.1:{server.port}")
+            return [*CONTAINER, "voxyz-reactor", *one["command"]], env
+
+        words, env = command("migrate")
+        done = subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        running = []
+        try:
+            for name in ("reactor", "worker"):
+                words, env = command(name)
+                running.append(
+                    subprocess.Popen(
+                        words, env=env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                    )
+                )
+            for process in running:
+                assert process.stdout is not None
+                assert process.stdout.readline().startswith("ready")
+            with psycopg.connect(server.dsn, autocommit=True) as sql:
+                step = scalar(sql, "insert into ops_mission_steps (kind) values ('noop') returning id")
+                ended = "select status = 'succeeded' from ops_mission_steps where id = %s"
+                wait_until(lambda: scalar(sql, ended, step))
+                assert scalar(sql, "select count(*) from ops_workers where state = 'ready'") == 2
+            for process in running:
+                process.send_signal(signal.SIGTERM)
+            grace = float(services["reactor"]["stop_grace_period"].removesuffix("s"))
+            assert [process.wait(grace) for process in running] == [0, 0]
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
 
 
 # -- the chart
