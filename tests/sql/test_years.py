@@ -72,6 +72,7 @@ ROWS = {
     "ops_trigger_watches": "insert into ops_trigger_watches (event_kind, every_tag) values ('of_old', true)",
     "ops_heartbeat_parts": "insert into ops_heartbeat_parts (part, next_at) values ('of_old', now())",
     "ops_idempotent_requests": "insert into ops_idempotent_requests (key, request) values ('of-old', repeat('a', 64))",
+    "ops_login_links": "insert into ops_login_links (digest, expires_at) values (repeat('a', 64), now())",
     "ops_roundtable_distillates": "insert into ops_roundtable_distillates (conversation_id, status) values (1, 'landed')",
 }
 
