@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from reactor.llm.fences import cut
+from reactor.llm.mock_names import SMALL
 from reactor.llm.mock_text import Dice, Pen, gist, short_topic, voice_of
 from reactor.llm.request import LLMRequest, Material, Said
 
@@ -27,6 +28,15 @@ _CLOSER: Final = (
 _APART: Final = (
     "{b} did not buy what {a} had said: “{quote}”",
     "{a} and {b} talked past each other on {topic}: “{quote}”",
+)
+# Where nothing that one of them said shows it.
+_CLOSER_ALL_THE_SAME: Final = (
+    "{a} and {b} left {topic} closer than they came to it",
+    "{a} and {b} found that they want the same of {topic}",
+)
+_APART_ALL_THE_SAME: Final = (
+    "{a} and {b} left with different pictures of {topic}",
+    "{a} and {b} were in a hurry for different things",
 )
 _FOR: Final = frozenset(
     [
@@ -73,7 +83,11 @@ _ACTIONS: Final = (
 def compose_turn(request: LLMRequest, dice: Dice) -> str:
     """One line of at most 120 characters that nobody in this conversation has said."""
     said = {_same(turn.text) for turn in request.material.said}
-    for line in _candidates(request.material, dice):
+    lines = list(_candidates(request.material, dice))
+    for body, line in lines:
+        if not any(text.startswith(_same(body)) for text in said):
+            return line
+    for _, line in lines:
         if _same(line) not in said:
             return line
     # More turns than lines: number them, so that even then none is said twice.
@@ -101,7 +115,8 @@ def compose_distillate(request: LLMRequest, dice: Dice) -> dict[str, Any]:
     }
 
 
-def _candidates(material: Material, dice: Dice) -> Iterator[str]:
+def _candidates(material: Material, dice: Dice) -> Iterator[tuple[str, str]]:
+    """What might be said, the likeliest first: the thought, and the whole line."""
     voice = voice_of(material)
     pen = Pen(material, _TURN_TOPIC_CHARS)
     last = next((turn for turn in reversed(material.said) if turn.by != material.agent.id), None)
@@ -118,7 +133,7 @@ def _candidates(material: Material, dice: Dice) -> Iterator[str]:
             for body in bodies:
                 # The first round is plain for openings; a reply sounds better with its tail.
                 if (line := _joined(body, tail)) and (round_ or bank is voice.opens or body[-1] in "?!"):
-                    yield line
+                    yield body, line
 
 
 def _stance(
@@ -143,7 +158,8 @@ def _bit(turn: Said | None, material: Material, topic: str) -> str:
     bit = gist(turn, _BIT_CHARS)
     if topic.strip("“?”").casefold() in turn.text.casefold():
         return ""
-    return "" if any(agent.display_name in bit for agent in material.participants) else bit
+    quoting = any(mark in bit for mark in "‘“”")
+    return "" if quoting or any(agent.display_name in bit for agent in material.participants) else bit
 
 
 def _called(turn: Said | None, material: Material) -> str:
@@ -175,19 +191,19 @@ def _memory(material: Material, turn: Said, place: int, pen: Pen, dice: Dice) ->
             500,
         ),
         "confidence": (55 + dice.roll(("confidence", place), 36)) / 100,
-        "tags": [word for word in words if len(word) > 3][:3] or ["talk"],
+        "tags": [word for word in words if len(word) > 3 and word not in SMALL][:3] or ["talk"],
     }
 
 
 def _drifts(material: Material, spoken: list[Said], pen: Pen, dice: Dice) -> list[dict[str, Any]]:
     """One for each pair that answered each other, at most six; with two pairs or more, both signs occur."""
-    moods: dict[tuple[str, str], int] = {}
-    replies: dict[tuple[str, str], tuple[Said, Said]] = {}
+    replies: dict[tuple[str, str], list[tuple[Said, Said]]] = {}
     for before, after in pairwise(spoken):
         if before.by != after.by:
-            pair = (min(before.by, after.by), max(before.by, after.by))
-            moods[pair] = moods.get(pair, 0) + _mood(after.text)
-            replies[pair] = (before, after)
+            replies.setdefault((min(before.by, after.by), max(before.by, after.by)), []).append(
+                (before, after)
+            )
+    moods = {pair: sum(_mood(after.text) for _, after in said) for pair, said in replies.items()}
     # Best first; who is neither for nor against is for the dice to place.
     order = sorted(moods, key=lambda pair: (-moods[pair], dice.roll(("order", pair), 1 << 30)))[:6]
     drifts = []
@@ -195,18 +211,29 @@ def _drifts(material: Material, spoken: list[Said], pen: Pen, dice: Dice) -> lis
         up = moods[pair] > 0 or (moods[pair] == 0 and dice.roll(("sign", pair), 2) == 0)
         if len(order) > 1:
             up = place == 0 or (up and place < len(order) - 1)
-        before, after = replies[pair]
-        reason = pen.write(
-            dice.pick(("reason", pair), _CLOSER if up else _APART),
-            a=_called(before, material),
-            b=_called(after, material),
-            quote=gist(after, 60),
-        )
         size = (5 + dice.roll(("size", pair), 26)) / 1000
+        reason = _reason(material, replies[pair], up, pen, dice)
         drifts.append(
             {"agent_a": pair[0], "agent_b": pair[1], "drift": size if up else -size, "reason": reason}
         )
     return drifts
+
+
+def _reason(material: Material, replies: list[tuple[Said, Said]], up: bool, pen: Pen, dice: Dice) -> str:
+    """Why the two are closer or further apart, by what one of them said where that shows it."""
+    before, after = replies[-1]
+    shown = [reply for reply in replies if (_mood(reply[1].text) > 0) == up and _mood(reply[1].text) != 0]
+    if shown:
+        before, after = shown[-1]
+        bank = _CLOSER if up else _APART
+    else:
+        bank = _CLOSER_ALL_THE_SAME if up else _APART_ALL_THE_SAME
+    return pen.write(
+        dice.pick(("reason", before.by, after.by), bank),
+        a=_called(before, material),
+        b=_called(after, material),
+        quote=gist(after, 60),
+    )
 
 
 def _mood(text: str) -> int:

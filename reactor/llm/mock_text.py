@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from reactor.llm.fences import clean, cut
+from reactor.llm.mock_names import named
 from reactor.llm.mock_voices import ANYBODY, VOICES, Voice
 from reactor.llm.request import LLMRequest, Material, Said
 
@@ -13,8 +14,11 @@ T = TypeVar("T")
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s|\n")
 _MARKDOWN = re.compile(r"[*_#`>]+")
+_BEGINS_WITH_A_FACT = re.compile(r"(?<=[.!?] )\{(\w+)\}")
 _TOPIC_CHARS: Final = 80
 _QUOTE_CHARS: Final = 110
+_FEW_WORDS: Final = 4  # of so few no sentence is quoted where there is a longer one
+_FEW_CHARS: Final = 12
 
 
 class Dice:
@@ -59,7 +63,12 @@ def gist(said: Said, limit: int = _QUOTE_CHARS) -> str:
     """The first sentence worth quoting, in one line, of at most ``limit`` characters."""
     text = _MARKDOWN.sub("", clean(said.text)).replace("“", "‘").replace("”", "’")
     sentences = [" ".join(part.split()) for part in _SENTENCE_END.split(text)]
-    worth = [sentence for sentence in sentences if len(sentence) > 12] or [s for s in sentences if s] or ["…"]
+    worth = (
+        [sentence for sentence in sentences if len(sentence.split()) > _FEW_WORDS]
+        or [sentence for sentence in sentences if len(sentence) > _FEW_CHARS]
+        or [sentence for sentence in sentences if sentence]
+        or ["…"]
+    )
     return cut(worth[0].rstrip(" .:"), limit)
 
 
@@ -82,8 +91,11 @@ class Pen:
         return text[:1].upper() + text[1:]
 
     def fill(self, line: str, **more: str) -> str:
-        """``line`` with its facts in place, for the middle of a sentence."""
-        return line.format_map({**self._facts, **more}).replace("?”?", "?”")
+        """``line`` with its facts in place, for the middle of a sentence; sentences after it begin with a large letter."""
+        facts = {**self._facts, **more}
+        large = {f"{name}_": fact[:1].upper() + fact[1:] for name, fact in facts.items()}
+        text = _BEGINS_WITH_A_FACT.sub(r"{\1_}", line).format_map({**facts, **large})
+        return text.replace("?”?", "?”").replace("““", "“").replace("””", "”")
 
 
 def short_topic(material: Material, limit: int) -> str:
@@ -93,4 +105,4 @@ def short_topic(material: Material, limit: int) -> str:
     topic = cut(topic.rstrip(" .?!"), limit)
     if asked:
         return f"“{topic}?”"
-    return topic or "the work at hand"
+    return named(topic) if topic else "the work at hand"

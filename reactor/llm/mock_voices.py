@@ -129,7 +129,7 @@ SCOUT: Final = Voice(
         "Went looking for {topic} out there, with {company} in mind, and it is livelier than I thought!",
         "Three fresh signals on {topic} that {company} could try before the week is out.",
         "{topic}! I already have a rough version of this for {company}.",
-        "Asked around about {topic}; here is what people do instead of what they say, {company}.",
+        "Asked around about {topic} for {company}; here is what people do instead of what they say.",
     ),
     thinks=(
         "Somebody will try this within the month; it may as well be us.",

@@ -232,7 +232,7 @@ def _posts(material: Material, dice: Dice) -> list[str]:
     pen, voice = Pen(material, _POST_TOPIC_CHARS), voice_of(material)
     first = material.earlier[-1] if material.earlier else None
     quoted = f"“{gist(first, 70)}” ({cut(first.by, 20)}). " if first else ""
-    signed = f" — {cut(material.company.called, 40)}"
+    signed = f" — {cut(material.company.name, 40)}" if material.company.name.strip() else ""
     return [
         cut(f"{quoted if place == 0 else ''}{pen.write(line)} {tail}{signed}", _POST_CHARS)
         for place, (line, tail) in enumerate(

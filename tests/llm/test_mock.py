@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from reactor.errors import ConfigurationError, KeyRefused, RateLimited
 from reactor.handlers.shapes import SHAPES
 from reactor.llm.mock import FAILURES, MockProvider, compose
+from reactor.llm.mock_names import named
 from reactor.llm.request import LLMRequest, Material, Message, Said
 from reactor.model.people import Agent, Company
 
@@ -122,6 +123,85 @@ def test_answers_have_their_shape_and_name_topic_company_and_earlier_results(kin
         assert "brightside coffee" in folded or "home baristas" in folded
 
 
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "pricing", "weekend engagement", "the second week of returns", "our status page", "the news from support",
+        "last week's launch", "Supabase",
+    ],
+)  # fmt: skip
+def test_a_topic_that_names_one_thing_stands_as_it_is(topic: str) -> None:
+    assert named(topic) == topic
+
+
+NO_NAMES = [
+    "lose fewer mugs to breakage",
+    "Weekend report",
+    "Double the subscriptions",
+    "late deliveries",
+    "customers leave after the third bag",
+    "How we onboard people",
+    "it breaks on Mondays",
+    "gather everything known about pricing",
+    "the page that nobody finishes reading",
+]
+
+
+@pytest.mark.parametrize("topic", NO_NAMES)
+def test_a_goal_an_order_a_sentence_or_many_things_are_named_in_quotation_marks(topic: str) -> None:
+    """‘What lose fewer mugs to breakage costs’ is no English."""
+    assert named(topic) == f"“{topic}”"
+    said = talk(topic, 12)
+    texts = [*(one.text for one in said), *(memory.content for memory in distil(said, topic).memories)]
+    for kind in SHAPES:
+        for agent in PEOPLE:
+            texts.append(
+                json.dumps(json.loads(work(kind, agent, topic, earlier=EARLIER)), ensure_ascii=False)
+            )
+    beginning = topic[:12].casefold()
+    for text in texts:
+        for found in re.finditer(re.escape(beginning), text.casefold()):
+            assert text[found.start() - 1] in "“‘", text
+        assert not re.search("““|””", text), text
+
+
+@pytest.mark.parametrize("agent", PEOPLE, ids=IDS)
+@pytest.mark.parametrize("kind", list(SHAPES))
+def test_a_company_without_a_name_is_spoken_of_as_one(agent: Agent, kind: str) -> None:
+    for topic in (*TOPICS, *NO_NAMES):
+        for words in strings(json.loads(work(kind, agent, topic, Company(), EARLIER))):
+            assert not re.search("[.!?] the company|— the company|, the company[.!]", words), words
+
+
+def strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from strings(one)
+
+
+def test_nobody_says_the_same_thought_twice_while_there_are_others() -> None:
+    for topic in TOPICS:
+        said = [one.text for one in talk(topic, 12, PEOPLE[:3])]
+        thoughts = [re.split(r"(?<=[.?!]) ", text)[0] for text in said]
+        assert len(set(thoughts)) == len(thoughts)
+
+
+def test_a_drift_is_not_told_by_words_that_say_the_opposite() -> None:
+    agreeing = (Said("sage", "Yes, Quill, that works."), Said("quill", "Agreed with Sage, and it holds."))
+    said = [
+        *agreeing * 2,
+        Said("xalt", "Yes, Quill, and louder."),
+        Said("sage", "Yes to Xalt, all the same."),
+    ]
+    drifts = distil(said, "pricing").drifts
+    assert {drift.drift > 0 for drift in drifts} == {True, False}
+    for drift in drifts:
+        if drift.drift < 0:
+            assert not re.search("Yes|Agreed", drift.reason), drift.reason
+
+
 @pytest.mark.parametrize("kind", sorted(SHAPES))
 def test_six_agents_can_be_told_apart(kind: str) -> None:
     def main_text(agent: Agent) -> str:
@@ -174,9 +254,10 @@ def test_distilling_quotes_what_was_said() -> None:
     texts = {one.by: " ".join(turn.text for turn in said if turn.by == one.by) for one in said}
     assert 1 <= len(distilled.memories) <= 6
     for memory in distilled.memories:
-        quoted = re.search("“(.{10,})”", memory.content)
-        assert quoted
-        assert quoted[1].rstrip("….")[:25].replace("‘", "“").replace("’", "”") in texts[memory.agent_id]
+        quoted = [
+            words.replace("‘", "“").replace("’", "”") for words in re.findall("“([^”]{10,})”", memory.content)
+        ]
+        assert any(words.rstrip("….")[:25] in texts[memory.agent_id] for words in quoted), memory.content
 
 
 def test_drifts_are_between_participants_and_of_both_signs() -> None:
