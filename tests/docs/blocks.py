@@ -10,6 +10,8 @@ The mark is an HTML comment on the line before the block, which readers do not s
 * ``says``: what the block before printed; ``…`` stands for anything.
 * ``file: NAME``: it is written beside, for the blocks that follow.
 * ``prepare``: code of another language; the SQL in it is understood by the database.
+* ``calls``: JavaScript for Supabase's client; node runs it with a client that writes down what it is asked, and the database
+  is asked the same, by names, as ``service_role``.
 * ``tested by PATH`` (``and PATH``): other tests of the repository run it, word for word where it is one of our commands.
   ``not run: WHY``: nobody can here.
 
@@ -55,6 +57,6 @@ def blocks(page: Path) -> Iterator[Block]:
             yield Block(page, line, "", "start", found["start"], "")
             continue
         mark = (found["mark"] or "").strip()
-        kind = re.match(r"(run|says|file|prepare|tested by|not run)(?:: ?| |$)(.*)", mark)
+        kind = re.match(r"(run|says|file|prepare|calls|tested by|not run)(?:: ?| |$)(.*)", mark)
         verb, rest = (kind[1], kind[2]) if kind else ("", "")
         yield Block(page, line, found["language"], verb, rest, found["text"])

@@ -5,6 +5,7 @@ and poolers like Supabase's, the reader's own (``user:password@host``) to a serv
 names one.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -13,11 +14,13 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
+
 from reactor.pg.embedded.binaries import Binaries, binaries_at
 from tests.cli.conftest import COMMAND, environment
 from tests.docs.blocks import ROOT, Block
 from tests.support.server import PrivateServer, chosen_binaries, free_port, private_server
-from tests.support.supabase import Project, project
+from tests.support.supabase import Project, answer, project
 
 DEADLINE_S = 180.0
 SHELL = ["bash", "-eu", "-o", "pipefail"]
@@ -25,6 +28,17 @@ SUPABASE = re.compile(
     r"postgresql://postgres\.<ref>:<password>@<region>\.pooler\.supabase\.com:(?P<port>\d+)/postgres\?sslmode=require"
 )
 OWN = re.compile(r"postgresql://user(?::password)?@host(?::5432)?/(?P<name>\w+)")
+# Supabase's client as far as the page goes: it writes down what it is asked.
+CLIENT = """
+const asked = (...call) => (console.log(JSON.stringify(call)), Promise.resolve({ data: [], error: null }))
+export const createClient = () => ({
+  rpc: (name, values = {}) => asked('rpc', name, values),
+  from: (name) => ({
+    insert: (row) => asked('insert', name, row),
+    select: () => asked('select', name, {}),
+  }),
+})
+"""
 SHOWN_PORTS = ("8420", "8099")  # ours, and that of a receiver; free ones stand in for them
 
 
@@ -80,6 +94,8 @@ class Session:
                 (self.folder / block.rest).write_text(text + "\n")
             case "prepare":
                 self._prepare(block)
+            case "calls":
+                self._call(text)
 
     def _run(self, block: Block, command: list[str], text: str) -> None:
         # Words for the programs of a block must come from the block alone: its text is a file, its input empty.
@@ -146,6 +162,31 @@ class Session:
                 ["voxyz-reactor", "psql", "-X", "-v", "ON_ERROR_STOP=1"],
                 f"prepare statement_{number} as {statement};",
             )
+
+    def _call(self, text: str) -> None:
+        """The database answers what the script asks Supabase for."""
+        client = self.folder / "node_modules/@supabase/supabase-js"
+        client.mkdir(parents=True)
+        (client / "package.json").write_text(
+            '{"name": "@supabase/supabase-js", "type": "module", "main": "index.js"}'
+        )
+        (client / "index.js").write_text(CLIENT)
+        (self.folder / "calls.mjs").write_text(text)
+        told = subprocess.run(
+            ["node", "calls.mjs"],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        assert self.project is not None
+        with psycopg.connect(self.project.url(self.project.sessions), autocommit=True) as session:
+            session.execute("set role service_role")
+            for line in told.splitlines():
+                how, name, given = json.loads(line)
+                answer(session, how, name, given)
 
     def _stayed(self) -> str:
         return "".join(f"\n--- {log.name}:\n{log.read_text()[-3000:]}" for _, log in self.staying)

@@ -12,7 +12,7 @@ from tests.docs.blocks import PAGES, ROOT, Block, blocks
 from tests.docs.session import Session
 from tests.support.scratch import scratch_directory
 
-RUN = {"run", "start", "prepare", "file", "says"}
+RUN = {"run", "start", "prepare", "calls", "file", "says"}
 
 
 @pytest.fixture

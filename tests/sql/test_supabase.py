@@ -1,6 +1,5 @@
 """A database like Supabase's: no superuser, an extensions schema, default privileges that open everything to its API."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from reactor.pg.migrations import migrate
 from tests.support import supabase
 from tests.support.queue_rows import scalar
 from tests.support.server import PrivateServer
+from tests.support.supabase import rpc
 
 pytestmark = pytest.mark.sql
 
@@ -171,20 +171,6 @@ def api(server: PrivateServer, role: str) -> Iterator[Session]:
     with psycopg.connect(_as(server, "authenticator"), autocommit=True) as session:
         session.execute(compose.SQL("set role {}").format(compose.Identifier(role)))
         yield session
-
-
-def rpc(session: Session, function: str, **arguments: Any) -> list[tuple[Any, ...]]:
-    """``supabase.rpc(function, arguments)``: a call by the names of the arguments, each given as JSON has it."""
-    named = compose.SQL(", ").join(
-        compose.SQL("{} := {}").format(compose.Identifier(name), compose.Literal(_json(value)))
-        for name, value in arguments.items()
-    )
-    query = compose.SQL("select * from public.{}({})").format(compose.Identifier(function), named)
-    return session.execute(query).fetchall()
-
-
-def _json(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 @pytest.mark.parametrize("check", LINTS)

@@ -5,18 +5,23 @@ give the API's roles everything on whatever is made in ``public``, and the addre
 a user name with the project in it (``postgres.<ref>``).
 """
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg import sql as compose
 
 from reactor.pg.embedded.account import server_account
 from reactor.pg.embedded.binaries import Binaries
 from tests.support.pgbouncer import Front, PgBouncer, pgbouncer
 from tests.support.scratch import scratch_directory
 from tests.support.server import PrivateServer, private_server
+
+Session = psycopg.Connection[tuple[Any, ...]]
 
 API_ROLES = ("authenticator", "anon", "authenticated", "service_role")
 REF = "abcdefghijklmnopqrst"
@@ -49,6 +54,33 @@ def setup(owner: str) -> str:
     alter default privileges for role {owner} in schema public
       grant all on sequences to {owner}, anon, authenticated, service_role;
     """
+
+
+def rpc(session: Session, function: str, **arguments: Any) -> list[tuple[Any, ...]]:
+    """``supabase.rpc(function, arguments)``: a call by the names of the arguments, each given as JSON has it."""
+    named = compose.SQL(", ").join(
+        compose.SQL("{} := {}").format(compose.Identifier(name), compose.Literal(_json(value)))
+        for name, value in arguments.items()
+    )
+    query = compose.SQL("select * from public.{}({})").format(compose.Identifier(function), named)
+    return session.execute(query).fetchall()
+
+
+def answer(session: Session, how: str, name: str, given: dict[str, Any]) -> None:
+    """What PostgREST does when Supabase's client calls, inserts or selects."""
+    if how == "rpc":
+        rpc(session, name, **given)
+    elif how == "insert":
+        columns = compose.SQL(", ").join(map(compose.Identifier, given))
+        values = compose.SQL(", ").join(compose.Literal(_json(value)) for value in given.values())
+        statement = compose.SQL("insert into {} ({}) values ({})")
+        session.execute(statement.format(compose.Identifier(name), columns, values))
+    else:
+        session.execute(compose.SQL("select * from {}").format(compose.Identifier(name)))
+
+
+def _json(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 class Project:
