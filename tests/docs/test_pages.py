@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import PAGES, ROOT
+from tests.support.queue_rows import scalar
+from tests.support.sessions import Session
 from tools.docs import charts
 from tools.docs.making import made
 from tools.docs.site import complaints
@@ -31,6 +33,16 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
 def test_every_page_can_be_found_in_the_site() -> None:
     named = set(re.findall(r"([\w/-]+\.md)", (ROOT / "mkdocs.yml").read_text()))
     assert named == {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts.md"])
+def test_the_loop_begins_with_every_source_of_a_proposal_there_is(page: str, sql: Session) -> None:
+    rule = scalar(
+        sql, "select pg_get_constraintdef(oid) from pg_constraint where conname = 'proposal_source_is_known'"
+    )
+    sources = re.findall(r"'(\w+)'", rule)
+    assert len(sources) == 6
+    assert f"\n{' | '.join(sources)}\n   └─► PROPOSAL" in (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_a_chart_shows_every_state_and_every_move() -> None:
