@@ -118,13 +118,20 @@ group by subscription.oid, subscription.subname, subscription.subowner
 order by subscription;
 
 -- name: room
--- How large the database is, its largest table, and how old its oldest transaction not yet frozen.
+-- How large the database is, its largest table, and the server's oldest transaction not yet frozen, with its database.
 select
   pg_database_size(current_database()) as database_bytes,
   largest.name,
   largest.bytes,
-  (select age(base.datfrozenxid) from pg_database as base where base.datname = current_database()) as age
+  oldest.name,
+  oldest.age
 from (
+  select base.datname::text as name, age(base.datfrozenxid) as age
+  from pg_database as base
+  order by age desc, name
+  limit 1
+) as oldest
+cross join (
   select class.relname::text as name, pg_total_relation_size(class.oid) as bytes
   from pg_class as class
   where class.relnamespace = 'public'::regnamespace
@@ -133,6 +140,16 @@ from (
   order by bytes desc, name
   limit 1
 ) as largest;
+
+-- name: fill_there
+-- Temporary tables of this transaction lie where the database does.
+select set_config('temp_tablespaces', '', true);
+
+-- name: fill
+-- A megabyte in a temporary table, which no compression makes smaller.
+create temporary table ops_doctor_fill on commit drop as
+select repeat(md5(number::text), 60) as text
+from generate_series(1, 600) as number;
 
 -- name: old_transactions
 -- The sessions with a transaction open for over 10 s, the oldest first: they hold back vacuum and events.

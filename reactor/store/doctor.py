@@ -79,11 +79,12 @@ class Applier(NamedTuple):
 
 
 class Room(NamedTuple):
-    """How large everything is; ``oldest_transaction_age`` in transactions."""
+    """How large everything is; ``oldest_transaction_age`` in transactions, of the server's database that has the oldest."""
 
     database_bytes: int
     largest: str
     largest_bytes: int
+    oldest_database: str
     oldest_transaction_age: int
 
 
@@ -148,6 +149,16 @@ async def room(conn: Connection) -> Room:
     row = await conn.fetch_row(_SQL["room"])
     assert row is not None
     return Room._make(row)
+
+
+async def fill(conn: Connection) -> None:
+    """A megabyte was written to the database's disk, and is gone again.
+
+    Raises: DatabaseError 53100: there is no room for it. AccessDenied: this role may make no temporary table.
+    """
+    async with conn.transaction(force_rollback=True):
+        await conn.run(_SQL["fill_there"])
+        await conn.run(_SQL["fill"])
 
 
 async def old_transactions(conn: Connection, older_than_s: float = 10.0) -> list[OldTransaction]:

@@ -69,7 +69,12 @@ async def _examine_database(place: Database) -> AsyncIterator[Finding]:
     async with aclosing(await place.connect("doctor")) as conn:
         where = f"embedded, {place.embedded.path}" if place.embedded else redact(place.dsn)
         yield Finding("database", "ok", f"{where} answers")
-        yield await server.version(conn)
+        kind = await server.version(conn)
+        yield kind
+        if (
+            kind.verdict == "broken"
+        ):  # too old, or takes no writes: neither rings nor work can be looked at there
+            return
         async for finding in waking.sessions_and_ring(place, conn):
             yield finding
         for look in (schema.rights, schema.current):

@@ -18,7 +18,10 @@ async def current(conn: Connection) -> Finding:
     """The schema is the one this program wants."""
     found = await check(conn)
     if not found.ok:
-        return Finding("schema", "broken", found.problem or "it is not current", "`voxyz-reactor migrate`")
+        problem, _, advice = (found.problem or "it is not current: run `voxyz-reactor migrate`").partition(
+            ": run "
+        )
+        return Finding("schema", "broken", problem, f"run {advice}" if advice else "")
     return Finding("schema", "ok", "current")
 
 

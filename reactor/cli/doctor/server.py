@@ -6,6 +6,7 @@ import time
 from reactor.cli.doctor.finding import Finding, session, since
 from reactor.cli.output import clean, size, span
 from reactor.cli.runtime import Database
+from reactor.errors import AccessDenied, DatabaseError
 from reactor.pg import Connection
 from reactor.pg.migrations import OLDEST_SERVER
 from reactor.store import doctor as questions
@@ -14,6 +15,7 @@ SKEW_S = 2.0
 LITTLE_ROOM_BYTES = 1024**3
 NO_ROOM_BYTES = 100 * 1024**2
 OLD_TRANSACTIONS = 1_000_000_000  # of the 2.1 thousand million after which the server refuses writes
+FULL = "53100"
 NAMED = 3  # sessions and slots named in one finding
 
 
@@ -59,9 +61,18 @@ async def room(conn: Connection, place: Database) -> Finding:
         return Finding(
             "size",
             "broken",
-            f"{found.oldest_transaction_age} transactions were not frozen: at 2,100 million the server stops",
+            f"{found.oldest_transaction_age} transactions of database {clean(found.oldest_database)} were not frozen: at"
+            " 2,100 million the server takes no more writes",
             "end what holds back vacuum, then run `vacuumdb --all --freeze`",
         )
+    try:
+        await questions.fill(conn)
+    except DatabaseError as error:
+        if error.sqlstate == FULL:
+            do = "make room there, or give it a larger one: until then no work can be written down"
+            return Finding("size", "broken", f"the server's disk is full ({clean(str(error))})", do)
+        if not isinstance(error, AccessDenied):  # who may make no temporary table is not told of its disk
+            raise
     told = f"the database has {size(found.database_bytes)}, {size(found.largest_bytes)} of it {found.largest}"
     if place.embedded is None:
         return Finding("size", "ok", told)

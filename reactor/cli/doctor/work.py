@@ -96,7 +96,8 @@ async def orphans(conn: Connection) -> Finding:
         "rows",
         "warning",
         f"{count} rows are running in a process that is gone",
-        "a reactor gives them back: start one, or wait a minute when one is running",
+        "a reactor gives them back: start one, or wait a minute when one is running; those of a process nobody knows"
+        " are yours to `voxyz-reactor cancel`",
     )
 
 
