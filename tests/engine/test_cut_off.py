@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 import trio
@@ -130,6 +131,32 @@ async def test_lines_cut_and_back_at_once_make_nobody_dead(
             await until_status(sql, id, "succeeded", within_s=20)
     assert (slow.began_ids, peer.began_ids) == ([id], [])
     assert columns(sql, id, "crashes, attempt") == (0, 1)
+
+
+@pytest.mark.chaos
+async def test_who_has_lost_all_its_lines_rescues_nobody_for_ten_seconds(
+    server: PrivateServer, database: str, sql: Session
+) -> None:
+    peer = Memory(known=("other",))
+    socket = server.cluster.sockets / f".s.PGSQL.{server.port}"
+    with victim(database, "other", 600) as process:
+        id = insert(sql, "other")
+        await until(lambda: scalar(sql, WORKING, process.pid) == 1, within_s=20)
+        async with proxy_to(socket) as proxy, reactor_on(through(database, proxy), peer) as reactor:
+            proxy.refusing = True
+            await proxy.cut()
+            process.kill()
+            await until(lambda: not reactor.listener.up, within_s=20)
+            back_at = trio.current_time()  # at the earliest
+            proxy.refusing = False
+            await until(lambda: peer.began_ids == [id], within_s=60)
+            waited_s = trio.current_time() - back_at
+            await until_status(sql, id, "succeeded")
+    assert waited_s >= 10
+    assert columns(sql, id, "crashes, attempt") == (1, 1)
+    sys.stdout.write(
+        f"a dead peer's row was left alone for {waited_s:.1f} s by one who had lost all its own lines\n"
+    )
 
 
 async def test_a_frozen_process_is_given_up_by_its_heartbeat_and_fenced_out_when_it_thaws(

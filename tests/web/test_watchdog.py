@@ -11,6 +11,7 @@ from inspect import currentframe
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 import trio
 from structlog.testing import capture_logs
 
@@ -19,6 +20,9 @@ from reactor.web.watchdog import Watchdog
 from tests.engine.support import Session, insert, until_status
 from tests.support.daemon import daemon
 from tests.support.waiting import until
+
+SOURCE = Path(__file__).with_name("stubborn_kind.py")
+MISTAKE = '    time.sleep(step.payload["s"])  # noqa: ASYNC251 - this is the mistake'
 
 
 @contextmanager
@@ -98,13 +102,53 @@ async def test_a_reactor_names_the_line_of_its_handler_that_keeps_the_loop(
         await until_status(sql, id, "succeeded", within_s=30)
         await reactor.until_logged("event_loop_turns_again")
         [line] = reactor.log("event_loop_held")
-    source = Path(__file__).with_name("stubborn_kind.py")
-    at = (
-        source.read_text()
-        .splitlines()
-        .index('    time.sleep(step.payload["s"])  # noqa: ASYNC251 - this is the mistake')
+    at = SOURCE.read_text().splitlines().index(MISTAKE)
+    assert line["handler"] == f"{SOURCE}:{at + 1} stubborn"
+
+
+@pytest.mark.chaos
+async def test_a_reactor_blocked_for_half_a_minute_answers_for_itself_and_names_the_line(
+    database: str, sql: Session
+) -> None:
+    with daemon("mission", DATABASE_URL=database, VOXYZ_KINDS="tests.web.stubborn_kind") as reactor:
+        await reactor.until_ready()
+        url = reactor.said().split(" · ")[-1].strip()
+        assert status_of(url, "/healthz") == 200
+        id = insert(sql, "stubborn", '{"s": 40}')
+        await until_status(sql, id, "running")
+        began = time.monotonic()
+        with trio.fail_after(60):
+            while (said := await trio.to_thread.run_sync(status_of, url, "/healthz")) != 503:
+                assert said in (None, 200)  # it may answer a last time before it is blocked
+                await trio.sleep(0.2)
+        after_s = time.monotonic() - began
+        await until_status(sql, id, "succeeded", within_s=120)
+        await reactor.until_logged("event_loop_turns_again")
+        with trio.fail_after(60):
+            while await trio.to_thread.run_sync(status_of, url, "/healthz") != 200:
+                await trio.sleep(0.2)
+        [held] = reactor.log("event_loop_held")
+        [blocked] = reactor.log("event_loop_blocked")
+    assert after_s >= 29
+    assert blocked["seconds"] >= 30
+    line = SOURCE.read_text().splitlines().index(MISTAKE) + 1
+    assert held["handler"] == blocked["handler"] == f"{SOURCE}:{line} stubborn"
+    sys.stdout.write(
+        f"/healthz turned 503 {after_s:.1f} s after the handler had begun to block, and 200 again\n"
     )
-    assert line["handler"] == f"{source}:{at + 1} stubborn"
+
+
+def status_of(url: str, path: str) -> int | None:
+    """What is answered there within a second; None: nothing."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=1.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 async def test_a_loop_that_turns_is_left_alone() -> None:
