@@ -58,6 +58,12 @@ class TransientConflict(DatabaseError):
     transient = True
 
 
+class TakesNoWrites(DatabaseError):
+    """The server has no room or no memory, or has become read-only: it may pass, and is nobody's mistake."""
+
+    transient = True
+
+
 class PoolTimeout(DatabaseError):
     """All connections of the pool stayed busy for the time the caller was ready to wait."""
 

@@ -31,7 +31,7 @@ from reactor.engine.doorbell import Doorbell
 from reactor.engine.executor import Executor
 from reactor.engine.tally import WakeTally
 from reactor.engine.wake import Via, Wake
-from reactor.errors import DatabaseError
+from reactor.errors import DatabaseError, TakesNoWrites
 from reactor.model.backoff import delay
 from reactor.model.queues import Queue
 from reactor.store.claimed import ClaimedRow
@@ -132,7 +132,8 @@ class Dispatcher:
 
     def _complain(self, error: DatabaseError, *, first: bool) -> None:
         """A database that is away is told of by others; one that refuses our claims, here, once."""
-        say = log.warning if first and not error.transient else log.debug
+        ours = not error.transient or isinstance(error, TakesNoWrites)
+        say = log.warning if first and ours else log.debug
         say("claim_refused", queue=self.queue.value, reason=str(error))
 
     async def _round(self) -> None:

@@ -13,6 +13,7 @@ from reactor.errors import (
     DatabaseError,
     DatabaseUnavailable,
     OpsError,
+    TakesNoWrites,
     TransientConflict,
 )
 
@@ -30,10 +31,17 @@ _BY_STATE: dict[str, type[DatabaseError]] = {
     "57P04": ConnectionLost,  # database_dropped
     "57P05": ConnectionLost,  # idle_session_timeout
     "53300": DatabaseUnavailable,  # too_many_connections
+    "25006": TakesNoWrites,  # read_only_sql_transaction: a primary that was demoted, a disk that is nearly full
     "42501": AccessDenied,  # insufficient_privilege
     "3D000": AccessDenied,  # invalid_catalog_name
 }
-_BY_CLASS: dict[str, type[DatabaseError]] = {"OP": OpsError, "08": ConnectionLost, "28": AccessDenied}
+_BY_CLASS: dict[str, type[DatabaseError]] = {
+    "OP": OpsError,
+    "08": ConnectionLost,
+    "28": AccessDenied,
+    "53": TakesNoWrites,  # insufficient resources: disk full, out of memory
+    "58": TakesNoWrites,  # system error: an input or output error of the disk
+}
 
 # What libpq and the server say when no connection comes about: there is no SQLSTATE to go by then. A server
 # that speaks another language falls through to the last line, with its own words.

@@ -13,6 +13,8 @@ for no key update;
 
 -- name: steps
 -- Steps a dead process left running are queued again, or failed as poison at the third crash; returns id and status.
+-- This reads the whole table: a fifth of a second behind a million finished steps, once a death. An index by who has
+-- claimed a row, or over the running ones, would be written by every claim.
 with given as (
   update ops_mission_steps as step
   set

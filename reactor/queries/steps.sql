@@ -407,6 +407,7 @@ from failed;
 
 -- name: release
 -- Whatever is still running under %(token)s (null: under any) and claimed by %(worker)s goes back as if never taken.
+-- As a rescue, this reads the whole table: on the way out, and when a claim's answer was lost.
 update ops_mission_steps as step
 set
   status = 'queued',
