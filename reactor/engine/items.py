@@ -51,7 +51,7 @@ def _item(row: ClaimedRow, token: UUID, outcome: Outcome, *, waited_s: float, ch
                 return settled("queued", clean(reason), delay_s=pause_s)
             return settled("failed", clean(reason))
         case Snooze(delay_s, reason):
-            pause_s = min(max(delay_s, 0.0), LONGEST_SNOOZE_S) if math.isfinite(delay_s) else 0.0
+            pause_s = 0.0 if math.isnan(delay_s) else min(max(delay_s, 0.0), LONGEST_SNOOZE_S)
             return settled("queued", clean(reason) or None, attempts=-1, delay_s=pause_s)
         case Cancel(reason):
             return settled("cancelled", clean(reason))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from reactor.errors import DatabaseError
 from reactor.model.schedule import Due, NotUnderstood, Slot, due_now, next_after
 from reactor.pg import Connection
 from reactor.store import schedule as store
@@ -38,9 +39,14 @@ async def take_due(conn: Connection, chance: Callable[[], float]) -> Look:
         except NotUnderstood as error:
             problems[slot.id] = f"slot {slot.name}: {error}"
             continue
-        for due in open_ones:
-            taken = await store.take(conn, due.slot.id, due.at, roll=chance(), missed=due.missed)
-            took += [(due, taken)] if taken is not None else []
+        try:
+            for due in open_ones:
+                taken = await store.take(conn, due.slot.id, due.at, roll=chance(), missed=due.missed)
+                took += [(due, taken)] if taken is not None else []
+        except DatabaseError as error:
+            if error.transient:
+                raise
+            problems[slot.id] = f"slot {slot.name}: {error}"  # the others' conversations take place
         if coming is not None:
             nexts.append(coming)
     next_s = (min(nexts) - rules.now).total_seconds() if nexts else None

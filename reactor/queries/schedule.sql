@@ -8,7 +8,8 @@ select
   slot.format,
   slot.probability,
   slot.enabled,
-  slot.since
+  -- Within what a calendar can reckon with.
+  least(greatest(slot.since, ops_now() - interval '10 years'), ops_now() + interval '10 years')
 from ops_conversation_slots as slot
 order by slot.id;
 

@@ -143,7 +143,7 @@ begin
     order by
       taught.agent_id,
       taught.mission_id,
-      case taught.status when 'failed' then taught.seq else - taught.seq end,
+      case taught.status when 'failed' then taught.seq else - taught.seq::bigint end,
       taught.step_id
   loop
     perform ops_learn_from_mission(
@@ -184,6 +184,11 @@ begin
     raise exception using
       errcode = 'OP004',
       message = format('the value is %s: give a finite number', coalesce(value::text, 'null'));
+  end if;
+  if value <> 0 and abs(value) not between 1e-15 and 1e15 then
+    raise exception using
+      errcode = 'OP004',
+      message = format('the value is %s: give 0, or a number between 1e-15 and 1e15', value);
   end if;
   select *
   into found_step
@@ -322,7 +327,7 @@ begin
   for candidate in
     select outcome.step_id, outcome.metric
     from ops_outcomes as outcome
-    where outcome.agent_id is not null
+    where exists (select from ops_agents as agent where agent.id = outcome.agent_id)
       and outcome.recorded_at > ops_now() - interval '7 days'
       and not (outcome.simulated and ops_real_calls_began())
       and not exists (

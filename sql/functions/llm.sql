@@ -90,6 +90,8 @@ as $$
   select extract(epoch from recent.created_at + interval '1 minute' - ops_now())::float8
   from ops_llm_calls as recent
   where recent.created_at > ops_now() - interval '1 minute'
+    -- One from a future that nobody has seen yet counts for nothing.
+    and recent.created_at < ops_now() + interval '1 minute'
     and recent.service = ops_llm_rate_wait.service
     and recent.key_print = ops_llm_rate_wait.key_print
     and not recent.simulated

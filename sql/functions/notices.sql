@@ -34,6 +34,8 @@ begin
   where arrived.kind in (
     'proposal_created', 'step_held', 'budget_warned', 'budget_spent', 'breaker_opened', 'mission_failed', 'reactor_gone'
   )
+    -- That a notice itself waits for a person cannot be told by another one.
+    and not (arrived.kind = 'step_held' and arrived.title = 'notify')
   limit 1;
   if not found then
     return null;
@@ -55,6 +57,7 @@ begin
     from arrived
     join wanted
       on wanted.topics ? ops_notice_topic(arrived.kind)
+    where not (arrived.kind = 'step_held' and arrived.title = 'notify')
     returning topic
   )
   insert into ops_mission_steps (kind, payload, max_attempts)
@@ -119,7 +122,7 @@ begin
   insert into ops_agent_events (kind, title, summary, tags, metadata)
   values (
     'reactor_gone',
-    format('reactor %s, process %s, is gone', new.hostname, new.pid),
+    format('reactor %s, process %s, is gone', left(new.hostname, 253), new.pid),
     'it stopped answering without saying goodbye; its work was given back',
     '{reactor}',
     jsonb_build_object('worker_id', new.id)

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import os
+import random
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from reactor.cli.commands import TABLE, cli, main
+from reactor.cli.service import SYSTEM_UNITS
 from reactor.settings import variables
 from tests.cli.conftest import COMMAND, environment
 from tests.fuzz.hostile import JSON_TEXTS, TEXTS, texts
@@ -25,21 +28,16 @@ pytestmark = pytest.mark.fuzz
 CALLS = 500
 ENVIRONMENTS = 200
 PROCESSES = 8
-# They run until somebody ends them, leave this process, write outside of here, or ask the network.
-NOT_HERE = {
-    "run",
-    "top",
-    "demo",
-    "open",
-    "psql",
-    "service",
-    "init",
-    "copy",
-    "import",
-    "export",
-    "notify",
-    "ask",
+# What a call needs so that it ends by itself and changes nothing outside of here. The reactor and the demonstration are
+# given a word that they refuse before they begin; what they do with good ones has tests of its own.
+NEEDED = {
+    ("run",): "no-such-part",
+    ("demo",): "no-such-word",
+    ("ask",): "--no-wait",
+    ("service", "install"): "--user",
+    ("service", "uninstall"): "--user",
 }
+ELSEWHERE = {"psql"}  # becomes another program: as a process of its own
 NOT_GIVEN = {
     "--follow",
     "-f",
@@ -101,7 +99,7 @@ def leaves(
     with click.Context(group) as ctx:
         for name in group.list_commands(ctx):
             command = group.get_command(ctx, name)
-            if command is None or (not words and name in NOT_HERE):
+            if command is None or (not words and name in ELSEWHERE):
                 continue
             yield (*words, name), command
             if isinstance(command, click.Group):
@@ -137,7 +135,14 @@ def calls(draw: st.DrawFn) -> list[str]:
             line.append(draw(_word(argument)))
     if draw(st.integers(0, 9)) == 0:
         line.append(draw(_argument))
-    return line
+    if words in NEEDED:
+        line.insert(draw(st.integers(len(words), len(line))), NEEDED[words])
+    return [_inside(word) for word in line] if words[0] in ("export", "service") else line
+
+
+def _inside(word: str) -> str:
+    """The word as a path that leads nowhere but into the directory here."""
+    return word if word.startswith("-") else word.replace("/", "_").replace("..", "__")
 
 
 def judge(code: object, out: str, err: str, what: object) -> str:
@@ -187,15 +192,20 @@ def test_every_argument_of_every_command(
     monkeypatch.chdir(tmp_path)
     tried: Counter[str] = Counter()
     used: set[str] = set()
+    home = str(tmp_path / "home")
+    variables = {"DATABASE_URL": database, "COLUMNS": "100", "HOME": home, "PATH": os.environ["PATH"]}
+    units = set(SYSTEM_UNITS.glob("*"))
 
     @settings(max_examples=CALLS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(calls())
     def push(words: list[str]) -> None:
-        tried[judge(*call(words, {"DATABASE_URL": database, "COLUMNS": "100"}), words)] += 1
+        tried[judge(*call(words, variables), words)] += 1
         used.add(words[0])
 
     with capsys.disabled():
         push()
+        assert used == set(TABLE) - ELSEWHERE
+        assert set(SYSTEM_UNITS.glob("*")) == units
         sys.stdout.write(
             f"\nfuzz of arguments: {sum(tried.values())} calls of {len(used)} commands, by exit code {dict(tried)}\n"
         )
@@ -237,11 +247,8 @@ def test_every_environment_variable(
 
 @pytest.mark.parametrize("seed", range(PROCESSES))
 def test_real_processes_end_the_same_way(database: str, tmp_path: Path, seed: int) -> None:
-    import random
-    import subprocess
-
     dice = random.Random(seed)
-    names = [name for name in TABLE if name not in NOT_HERE - {"init", "export"}]
+    names = [name for name in TABLE if name not in {"run", "demo", "service", *ELSEWHERE}]
     words: list[Any] = [dice.choice(names), *(dice.choice([*TEXTS, *ODD]) for _ in range(dice.randint(0, 3)))]
     arguments = [word.encode("utf-8", "surrogateescape") for word in words]
     done = subprocess.run(
@@ -253,6 +260,43 @@ def test_real_processes_end_the_same_way(database: str, tmp_path: Path, seed: in
         timeout=60,
     )
     judge(done.returncode, done.stdout.decode(), done.stderr.decode(), words)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_words_for_psql_are_psql_s_own_affair(database: str, tmp_path: Path, seed: int) -> None:
+    """Whatever they are, psql gets them as they are, and it ends: nothing of ours is in between."""
+    dice = random.Random(seed)
+    harmless = [text for text in (*TEXTS, *ODD) if "/" not in text and not text.startswith("-")]
+    words = ["-X", "-c", dice.choice(harmless), *(dice.choice(["-A", "-t", "-q"]) for _ in range(2))]
+    arguments = [word.encode("utf-8", "surrogateescape") for word in words]
+    done = subprocess.run(
+        [*COMMAND, "psql", *arguments],
+        cwd=tmp_path,
+        env=environment(DATABASE_URL=database),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode in (0, 1, 2, 3), words
+    assert b"Traceback" not in done.stderr, words
+    assert b"voxyz-reactor: " not in done.stderr, words
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["missoin", "MISSION", "", "mission,web", "--no-such"])
+def test_a_reactor_with_a_wrong_part_begins_nothing(database: str, tmp_path: Path, part: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "run", "mission", part],
+        cwd=tmp_path,
+        env=environment(DATABASE_URL=database, OPS_PORT="0"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert judge(done.returncode, done.stdout, done.stderr, part) == "2"
+    with psycopg.connect(database) as sql:
+        assert sql.execute("select count(*) from ops_workers").fetchone() == (0,)
 
 
 def test_the_rows_that_were_made_are_whole(database: str) -> None:
