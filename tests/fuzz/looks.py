@@ -46,7 +46,7 @@ _CALL: Final = llm_ledger.NewCall(
 
 
 async def _beat(conn: Connection) -> None:
-    await workers.beat(conn, ME, working=True, kinds=KINDS, agent=None, queues=tuple(Queue))
+    await workers.beat(conn, ME, working=True, kinds=KINDS, agent=None, queues=tuple(Queue), vitals={})
     await workers.look(conn, ME)
 
 

@@ -122,7 +122,7 @@ def test_a_notice_that_has_to_wait_for_a_person_is_told_by_no_other(sql: Sql) ->
 def test_a_slot_that_counts_from_before_all_calendars_has_a_time_like_any_other(sql: Sql) -> None:
     sql.execute("update ops_conversation_slots set since = '4714-11-24 00:00:00+00 BC' where id = 1")
     sql.execute("update ops_conversation_slots set since = 'infinity' where id = 2")
-    found = dict(
+    found: dict[int, bool] = dict(
         sql.execute(
             "select id, since between now() - interval '11 years' and now() + interval '11 years' from ("
             + statements("schedule")["slots"].rstrip().rstrip(";")
