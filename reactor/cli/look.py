@@ -159,7 +159,7 @@ def _model(found: Status) -> Cell:
             return Cell(f"out of budget: {whose} is spent, {spent}; raise it in policy llm_budget", "yellow")
     return Cell(
         ", ".join(
-            f"{dollars(one.spent_usd)} of {dollars(one.limit_usd)} spent, {one.scope}"
+            f"{dollars(one.spent_usd)} of {dollars(one.limit_usd)} a {one.scope} spent"
             for one in found.budgets
             if one.scope != "agent"
         )

@@ -16,7 +16,14 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_S = 365 * 86400.0
 
-IDENTIFIER = click.IntRange(1, 2**63 - 1)
+
+class Identifier(click.IntRange):
+    """The number of a row."""
+
+    name = "id: a whole number"
+
+
+IDENTIFIER = Identifier(1, 2**63 - 1)
 PRIORITY = click.IntRange(1, 10)
 
 
@@ -34,7 +41,7 @@ def json_text(text: str, what: str, wanted: str | None = None) -> str:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UsageError(f"{what} is not JSON ({problem}){example}") from None
+        raise UsageError(f"no JSON in {what} ({problem}){example}") from None
     if wanted and _kind(value) != wanted:
         raise UsageError(f"{what} must be a JSON {wanted}, not {_article(_kind(value))}{example}")
     return text

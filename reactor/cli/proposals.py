@@ -15,10 +15,11 @@ from reactor.cli.runtime import ask
 from reactor.errors import ReactorError, UsageError
 from reactor.pg import Connection
 from reactor.store import events as event_store
+from reactor.store import lists, show
 from reactor.store import proposals as store
-from reactor.store import show
 from reactor.store.events import Event
 from reactor.store.proposals import HeldStep, MissionLine, ProposalRow, Verdict
+from reactor.store.show import StepRow
 
 MOST = click.IntRange(1, 10_000)
 by_option = click.option("--by", help="Who decides; else the name of this account.")
@@ -95,13 +96,20 @@ def approve(id: int, edit: bool, steps: str | None, title: str | None, by: str |
     if edit:
         title, steps = _edited(id)
 
-    async def approved(conn: Connection) -> int:
+    async def approved(conn: Connection) -> tuple[int, list[StepRow]]:
         async with conn.transaction():
             if title is not None or steps is not None:
                 await store.edit(conn, id, name, title=title, steps=steps)
-            return await store.approve(conn, id, name)
+            mission = await store.approve(conn, id, name)
+        return mission, await lists.steps(conn, 1, None, mission=mission, held=True)
 
-    say(f"proposal {id} is accepted: mission {ask('approve', approved)}")
+    mission, held = ask("approve", approved)
+    say(f"proposal {id} is accepted: mission {mission}")
+    for step in held:
+        say(
+            f"step {step.id} is held: `voxyz-reactor show step {step.id}` shows what would leave the house,"
+            f" `voxyz-reactor release {step.id}` lets it"
+        )
 
 
 def _edited(id: int) -> tuple[str, str]:

@@ -8,14 +8,18 @@ import trio
 from reactor.cli.endings import complain
 from reactor.cli.output import document, span
 from reactor.cli.parsing import queue_of
+from reactor.errors import OpsError
 from reactor.model.queues import TERMINAL, What
 from reactor.pg import Connection
 from reactor.store import fleet, show
+from reactor.store import why as why_store
 
 # A look at one row by its key is cheap; most work takes either milliseconds or seconds.
 FIRST_GAP_S = 0.02
 LONGEST_GAP_S = 0.5
 CHECK_FLEET_EVERY_S = 5.0
+TELL_WHY_AFTER_S = 2.0
+WAITING = frozenset({"waiting", "queued", "approved"})
 
 
 async def follow(
@@ -31,11 +35,13 @@ async def follow(
 
     ``look`` is called at every look, the last one included; ``tell`` is given the result instead of stdout.
 
-    Without a live reactor that would take it, or once ``timeout_s`` is over, it stays queued and one line says so.
+    Without a live reactor that would take it, or once ``timeout_s`` is over, it stays queued and one line says so. What it
+    waits for meanwhile, such as a pause, is told on stderr.
     """
     began = trio.current_time()
     gap_s = FIRST_GAP_S
     looked_at_fleet = -CHECK_FLEET_EVERY_S
+    told, tell_why_at_s = "", TELL_WHY_AFTER_S
     while True:
         found = await show.state(conn, what, id)
         if found is None:
@@ -53,6 +59,9 @@ async def follow(
                     f"no live reactor takes {what} {id}, which stays {found.status}: start one with `voxyz-reactor run`"
                 )
                 return 1
+        if found.status in WAITING and waited_s >= tell_why_at_s:
+            tell_why_at_s = waited_s + CHECK_FLEET_EVERY_S
+            told = await _tell_why(conn, what, id, told)
         if waited_s > timeout_s:
             complain(
                 f"{what} {id} is still {found.status} after {span(timeout_s)}: `voxyz-reactor show {what} {id}`"
@@ -60,6 +69,17 @@ async def follow(
             return 1
         await trio.sleep(min(gap_s, max(timeout_s - waited_s, 0) + FIRST_GAP_S))
         gap_s = min(gap_s * 1.5, LONGEST_GAP_S)
+
+
+async def _tell_why(conn: Connection, what: What, id: int, told: str) -> str:
+    """What it waits for is told, unless that was ``told`` before; returns what was told last."""
+    try:
+        sentence = (await why_store.why(conn, what, id)).sentence
+    except OpsError:
+        return told  # deleted this moment: the next look says so
+    if sentence != told:
+        complain(f"{what} {id}: {sentence}")
+    return sentence
 
 
 def _report(what: What, id: int, found: show.State, tell: Callable[[object], None]) -> int:

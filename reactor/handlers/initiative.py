@@ -80,7 +80,8 @@ class InitiativeWork:
         agent = await self._context.roster.find(row.agent_id, pool)
         if readiness is not None and readiness.ready < readiness.needed:
             return Cancel(
-                f"{agent.id} has {readiness.ready} memories of confidence {readiness.min_confidence:g} or more,"
+                f"{agent.id} has {readiness.ready} {'memory' if readiness.ready == 1 else 'memories'}"
+                f" of confidence {readiness.min_confidence:g} or more,"
                 f" {readiness.needed} are needed"
             )
         desk = await self._desk(row, agent)

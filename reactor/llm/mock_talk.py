@@ -124,15 +124,18 @@ def _candidates(material: Material, dice: Dice) -> Iterator[tuple[str, str]]:
         [voice.opens] if last is None else [_stance(material.tone, voice.agrees, voice.objects, voice.moves)]
     )
     stances += [voice.moves, voice.agrees, voice.objects] if last else [voice.moves]
+    if last is not None and last.by == "human":  # who asks wants to hear what one thinks
+        stances.insert(0, voice.thinks)
     bit = _bit(last, material, pen.topic)
     facts = {"who": _called(last, material), "bit": bit}
+    plain = (voice.opens, voice.thinks)
     for place, bank in enumerate(stances):
         lines = [line for line in dice.some(("bodies", place), bank, len(bank)) if bit or "{bit}" not in line]
         bodies = [pen.write(line, **facts) for line in lines]
         for round_, tail in enumerate(("", *dice.some(("tails", place), voice.tails, len(voice.tails)))):
             for body in bodies:
-                # The first round is plain for openings; a reply sounds better with its tail.
-                if (line := _joined(body, tail)) and (round_ or bank is voice.opens or body[-1] in "?!"):
+                # The first round is plain for openings and answers; a reply sounds better with its tail.
+                if (line := _joined(body, tail)) and (round_ or bank in plain or body[-1] in "?!"):
                     yield body, line
 
 

@@ -90,9 +90,9 @@ def _as_role(dsn: str, role: str) -> str:
         ("[1]", "must be a JSON object, not an array"),
         ('"text"', "must be a JSON object, not a string"),
         ("null", "must be a JSON object, not null"),
-        ("{bad", "is not JSON"),
+        ("{bad", "no JSON in"),
         ('{"a": NaN}', "NaN is no JSON number"),
-        ("", "is not JSON"),
+        ("", "no JSON in"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

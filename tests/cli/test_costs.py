@@ -125,4 +125,4 @@ def test_status_says_when_the_budget_is_spent(voxyz: Voxyz, sql: Session) -> Non
     spend(sql, 0.3, by_human=True)
     assert "out of budget: all is spent, $1.00 of $1.00 a day; raise it" in voxyz("status").out
     budget(sql, per_day_usd=2.0)
-    assert "$1.00 of $2.00 spent, day" in voxyz("status").out
+    assert "$1.00 of $2.00 a day spent" in voxyz("status").out

@@ -48,7 +48,7 @@ def test_a_proposal_is_edited_and_approved_in_one_go(voxyz: Voxyz, sql: Sql, her
         voxyz("approve", "1", "--steps", steps, "--title", "Uno", "--by", "ann").out
         == "proposal 1 is accepted: mission 1\n"
     )
-    assert "not JSON" in voxyz("approve", "2", "--steps", "[").complained(2)
+    assert "no JSON in" in voxyz("approve", "2", "--steps", "[").complained(2)
     assert "unknown kind fly" in voxyz("approve", "2", "--steps", '[{"kind": "fly"}]').complained(2)
     assert "say --edit, or" in voxyz("approve", "2", "--edit", "--title", "x").complained(2)
     editor = here / "editor"
@@ -90,7 +90,7 @@ def test_what_a_gate_refuses_is_exit_1_with_the_reason(voxyz: Voxyz) -> None:
         2
     )
     assert "unknown kind fly" in voxyz("propose", "sage", "x", '[{"kind": "fly"}]').complained(2)
-    assert "not JSON" in voxyz("propose", "sage", "x", "[").complained(2)
+    assert "no JSON in" in voxyz("propose", "sage", "x", "[").complained(2)
 
 
 def test_a_pending_proposal_is_cancelled(voxyz: Voxyz, sql: Sql) -> None:
@@ -98,6 +98,16 @@ def test_a_pending_proposal_is_cancelled(voxyz: Voxyz, sql: Sql) -> None:
     assert voxyz("cancel", "proposal", "1").out == "proposal 1 is rejected\n"
     assert voxyz("cancel", "proposal", "1").out == "proposal 1 is rejected: nothing to cancel\n"
     assert "there is no proposal 7" in voxyz("cancel", "proposal", "7").complained(1)
+
+
+def test_a_yes_to_what_leaves_the_house_names_the_step_that_waits_for_another(voxyz: Voxyz, sql: Sql) -> None:
+    sql.execute("insert into ops_step_kinds (kind, external) values ('webhook', true) on conflict do nothing")
+    steps = '[{"kind": "webhook", "payload": {"url": "https://example.com/x"}}]'
+    assert "`voxyz-reactor approve 1` lets it begin" in voxyz("propose", "xalt", "Tell them", steps).out
+    accepted, held = voxyz("approve", "1").out.splitlines()
+    assert accepted == "proposal 1 is accepted: mission 1"
+    assert held.startswith("step 1 is held: ")
+    assert "`voxyz-reactor release 1` lets it" in held
 
 
 def test_a_held_step_shows_its_exact_request_and_goes_or_not(voxyz: Voxyz, sql: Sql) -> None:

@@ -53,6 +53,15 @@ def test_asking_without_a_reactor_or_a_stranger_says_so(voxyz: Voxyz) -> None:
     assert voxyz("ask", "room", "Hello?", "--no-wait").out.strip().isdecimal()
 
 
+def test_who_waits_is_told_what_for(voxyz: Voxyz, talker: None) -> None:
+    assert voxyz("pause", "roundtable").code == 0
+    answer = voxyz("ask", "sage", "Still there?", "--timeout", "3s")
+    assert answer.code == 1
+    paused, given_up = answer.err.splitlines()
+    assert "queue roundtable is paused" in paused
+    assert "is still queued after 3.0 s" in given_up
+
+
 def test_a_conversation_is_told_turn_by_turn(voxyz: Voxyz, talker: None) -> None:
     id = voxyz(
         "enqueue", "roundtable", "debate", "Tea or coffee?", "--with", "sage,xalt", "--wait"

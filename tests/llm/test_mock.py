@@ -15,6 +15,7 @@ from reactor.errors import ConfigurationError, KeyRefused, RateLimited
 from reactor.handlers.shapes import SHAPES
 from reactor.llm.mock import FAILURES, MockProvider, compose
 from reactor.llm.mock_names import named
+from reactor.llm.mock_voices import VOICES
 from reactor.llm.request import LLMRequest, Material, Message, Said
 from reactor.model.people import Agent, Company
 
@@ -179,6 +180,14 @@ def strings(value: object) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
             yield from strings(one)
+
+
+def test_who_is_asked_by_a_person_says_what_he_thinks() -> None:
+    for agent in PEOPLE:
+        answer = turn(
+            agent, "What should we try?", (Said("human", "What should we try?"),), "neutral", [agent]
+        )
+        assert any(answer.startswith(thought) for thought in VOICES[agent.id].thinks)
 
 
 def test_nobody_says_the_same_thought_twice_while_there_are_others() -> None:
