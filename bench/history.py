@@ -9,7 +9,7 @@ from bench.contestants import Ours
 from bench.drain import drained, fill, fresh_rate
 from bench.stage import Server, Sql, Stage
 
-ROUNDS = 3
+ROUNDS = 5
 FINISHED = 1_000_000
 ROWS = 50_000
 ROWS_WITH_SNAPSHOT = 100_000
