@@ -523,7 +523,7 @@ begin
     format(
       case when up then 'People liked my %s: “%s”' else 'People did not like my %s: “%s”' end,
       replace(work.done, '_', ' '),
-      left(btrim(regexp_replace(work.about, '[[:space:]]+', ' ', 'g')), 160)
+      translate(left(btrim(regexp_replace(work.about, '[[:space:]]+', ' ', 'g')), 160), '“”', '‘’')
     ) || coalesce(' because ' || left(nullif(btrim(ops_thumbs.reason), ''), 250), ''),
     0.75,
     array['people', work.done],

@@ -71,6 +71,13 @@ begin
       end if;
       exit when problem is not null;
     end loop;
+    if problem is null and shape ? 'maxLength' and (
+      select sum(length(said.text #>> '{}'))
+      from jsonb_path_query(value, 'strict $.**') as said (text)
+      where jsonb_typeof(said.text) = 'string'
+    ) > (shape ->> 'maxLength')::integer then
+      return format('%s must have at most %s characters in all', path, shape ->> 'maxLength');
+    end if;
   end if;
   return problem;
 end
@@ -78,7 +85,8 @@ $$;
 
 comment on function ops_shape_problem(jsonb, jsonb, text) is
   'Null when the value has the shape, else one sentence that names the field. Shapes are JSON schema:'
-  ' type, enum, minimum, maximum, minLength, maxLength, pattern, items, maxItems, properties, required, additionalProperties.';
+  ' type, enum, minimum, maximum, minLength, maxLength, pattern, items, maxItems, properties, required, additionalProperties;'
+  ' an object''s maxLength is of all texts in it together.';
 
 create or replace function ops_merge(base jsonb, patch jsonb)
 returns jsonb

@@ -7,6 +7,7 @@ values
     'Who all this is done for; opens every prompt. Empty: a plain default is used.',
     '{
       "type": "object",
+      "maxLength": 2000,
       "additionalProperties": false,
       "properties": {
         "name": {"type": "string", "maxLength": 200},

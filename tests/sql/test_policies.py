@@ -1,9 +1,11 @@
 """Every policy is documented, has a shape its default fits, and is read by somebody."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
@@ -52,3 +54,11 @@ def test_every_policy_is_read_somewhere(sql: Session) -> None:
     for key, *_ in policies(sql):
         assert key in READERS, f"{key} has no line among the readers"
         assert key in (ROOT / READERS[key]).read_text(encoding="utf-8"), f"{READERS[key]} does not read {key}"
+
+
+def test_what_opens_every_prompt_has_a_bound_in_all(sql: Session) -> None:
+    whole = {"name": "Tea", "goals": ["g" * 190] * 10, "what": "w" * 97}
+    sql.execute("select ops_set_policy('company', %s)", (json.dumps(whole),))
+    with pytest.raises(psycopg.Error, match="company must have at most 2000 characters in all"):
+        sql.execute("select ops_set_policy('company', %s)", (json.dumps({"customers": "x"}),))
+    sql.execute("""select ops_set_policy('company', '{"customers": "x", "name": ""}')""")
