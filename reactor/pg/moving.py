@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 import psycopg
 from psycopg import sql
 
+from reactor import __version__
 from reactor.errors import SchemaError, UsageError
 from reactor.pg import merging
 from reactor.pg.errors import translate
@@ -148,7 +149,7 @@ def load(dsn: str, directory: Path, *, say: Say) -> dict[str, int]:
             for one in _tables(target)
             if one.name in manifest["tables"]
         ]
-        with _filling(target, tables, say):
+        with _filling(target, tables, say, older=manifest["voxyz"] != __version__):
             for table in tables:
                 read_table(target, table, directory, manifest["tables"][table.name]["sha256"])
                 _check_count(target, table, int(manifest["tables"][table.name]["rows"]))
@@ -218,10 +219,11 @@ def _tables(session: Session) -> list[Table]:
 
 
 @contextmanager
-def _filling(target: Session, moved: Sequence[Table], say: Say) -> Iterator[None]:
+def _filling(target: Session, moved: Sequence[Table], say: Say, *, older: bool = False) -> Iterator[None]:
     """Inside the target is empty and its triggers are off; afterwards its identities go on behind the highest.
 
-    What had been set up in it is merged with what came, and told to ``say``.
+    What had been set up in it is merged with what came, and told to ``say``. ``older``: what comes is of another version,
+    and what it lacks is sown, as when a database of that version is brought to current.
     """
     target.execute("set local statement_timeout = 0")
     target.execute("set local idle_in_transaction_session_timeout = 0")
@@ -249,7 +251,8 @@ def _filling(target: Session, moved: Sequence[Table], say: Say) -> Iterator[None
             )
         )
     set_up.put_back(say)
-    merging.sow(target)  # what this version has and an older one's export cannot bring
+    if older:
+        merging.sow(target)
 
 
 def _empty(target: Session, tables: Sequence[Table]) -> None:

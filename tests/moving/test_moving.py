@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,7 @@ def test_what_was_set_up_in_the_target_gives_way_to_its_name_and_stays_otherwise
         "delete from ops_agents where id = 'xalt'"
     )  # and with it its pairs: seeds that were thrown out
     sql.execute("delete from ops_conversation_slots where name = 'noon watercooler'")
+    sql.execute("delete from ops_agent_relationships where agent_a = 'minion' and agent_b = 'sage'")
     came = content(sql)
     assert voxyz("export", "out").code == 0
     assert anywhere("migrate", DATABASE_URL=target).code == 0
@@ -217,17 +219,20 @@ def test_an_export_of_an_older_version_keeps_what_only_the_newer_one_has(
     moving.export(database, tmp_path / "out", before=None, say=lambda line: None)
     path = tmp_path / "out" / "manifest.json"
     manifest = json.loads(path.read_text())
+    manifest["voxyz"] = "0.0.1"
     del manifest["tables"]["ops_webhook_key"]  # as if this table, which has a row from the first, were new
     path.write_text(json.dumps(manifest))
-    file = tmp_path / "out" / "ops_policy.csv.gz"
-    rows = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
-    older = b"".join(row for row in rows if not row.startswith(b"quiet_hours,"))  # and this policy
-    assert len(older) < sum(map(len, rows))
-    file.write_bytes(gzip.compress(older))
-    manifest["tables"]["ops_policy"] |= {
-        "sha256": hashlib.sha256(older).hexdigest(),
-        "rows": manifest["tables"]["ops_policy"]["rows"] - 1,
-    }
+    # And these policies, one of which is set in the target.
+    for name in ("ops_policy", "ops_policy_history"):
+        file = tmp_path / "out" / f"{name}.csv.gz"
+        rows = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+        older = [row for row in rows if not re.match(rb"(\d+,)?(quiet_hours|step_gates),", row)]
+        assert len(rows) - len(older) == 2
+        file.write_bytes(gzip.compress(b"".join(older)))
+        manifest["tables"][name] |= {
+            "sha256": hashlib.sha256(b"".join(older)).hexdigest(),
+            "rows": manifest["tables"][name]["rows"] - 2,
+        }
     path.write_text(json.dumps(manifest))
     trio.run(migrate, target)
     with psycopg.connect(target, autocommit=True) as there:
@@ -237,6 +242,7 @@ def test_an_export_of_an_older_version_keeps_what_only_the_newer_one_has(
         moving.load(target, tmp_path / "out", say=said.append)
         assert "ops_policy: kept, only the target has it: quiet_hours" in said
         assert scalar(there, "select secret from ops_webhook_key") == key
+        assert scalar(there, "select value ->> 'draft_tweet' from ops_policy where key = 'step_gates'") == "8"
         assert scalar(there, "select value ->> 'from' from ops_policy where key = 'quiet_hours'") == "20:00"
 
 
