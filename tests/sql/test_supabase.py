@@ -114,6 +114,17 @@ LINTS = {
           and (policy.polroles = array[0::oid] or exists (
             select from pg_roles as role where role.oid = any (policy.polroles) and role.rolname in ('anon', 'authenticated')
           ))""",
+    "policies that let in who signed in without a name": """
+        select policy.polrelid::regclass || ' ' || policy.polname
+        from pg_policy as policy
+        where policy.polroles = array[0::oid]
+          or policy.polroles = array['authenticated'::regrole::oid]
+          or exists (
+            select
+            from pg_auth_members as tie
+            where tie.roleid = 'authenticated'::regrole
+              and tie.member = any (policy.polroles)
+          )""",
     "policies that ask who is there once a row": """
         select policy.polrelid::regclass || ' ' || policy.polname
         from pg_policy as policy
@@ -184,6 +195,7 @@ def test_the_lints_would_find_something(server: PrivateServer, project: str) -> 
         session.execute("create table ops_loose (agent_id text references ops_agents (id))")
         session.execute("create view v_loose as select id from ops_agents")
         session.execute("create function loose() returns int language sql security definer as 'select 1'")
+        session.execute("create policy loose on ops_agents for select to authenticated using (true)")
         session.execute("create index twin on ops_missions (id) where status in ('approved', 'running')")
         found = {check for check, query in LINTS.items() if session.execute(query.encode()).fetchall()}
         session.rollback()
@@ -194,6 +206,7 @@ def test_the_lints_would_find_something(server: PrivateServer, project: str) -> 
         "views that ask as their owner",
         "functions with a search path anybody may change",
         "tables without row-level security",
+        "policies that let in who signed in without a name",
         "tables and views whose names anon or authenticated may read",
         "security definer functions that anon or authenticated may execute",
     }
