@@ -287,7 +287,7 @@ def test_the_services_of_the_compose_file_work_when_started_in_its_order(image: 
         finally:
             for process in running:
                 process.kill()
-                process.wait()
+                process.communicate()
 
 
 # -- the chart
