@@ -15,7 +15,7 @@ from tests.support.scratch import scratch_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "reactor.cli"]
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)

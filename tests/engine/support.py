@@ -129,7 +129,7 @@ def idle(reactor: Reactor) -> bool:
     )
 
 
-async def settled(*reactors: Reactor, within_s: float = 10.0, quiet_s: float = 0.05) -> None:
+async def settled(*reactors: Reactor, within_s: float = 30.0, quiet_s: float = 0.05) -> None:
     """All reactors have been idle for ``quiet_s``: connections are up, who takes the bell is decided."""
     with trio.fail_after(within_s):
         quiet_since = None
@@ -218,7 +218,7 @@ async def until_status(
         await trio.sleep(0.003)
 
 
-async def until_none_unfinished(sql: Session, *, within_s: float = 10.0) -> None:
+async def until_none_unfinished(sql: Session, *, within_s: float = 30.0) -> None:
     """Every step has ended."""
     deadline = trio.current_time() + within_s
     query = "select count(*) from ops_mission_steps where status in ('waiting', 'queued', 'running')"

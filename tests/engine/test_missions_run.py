@@ -61,14 +61,14 @@ async def test_a_kind_nobody_knows_fails_its_step_and_mission_and_names_the_know
 ) -> None:
     async with reactor_on(database, Memory()) as reactor:
         single = insert(sql, "never_heard_of")
-        await until_status(sql, single, "failed", within_s=3.0)
+        await until_status(sql, single, "failed", within_s=20.0)
         await settled(
             reactor
         )  # a row inserted in silence, beside a reactor that is awake, is left to the sweep
         whole = scalar(sql, "insert into ops_missions (title) values ('m') returning id")
         first = insert(sql, "never_heard_of", mission_id=whole)
         insert(sql, mission_id=whole, seq=2)
-        await until_status(sql, first, "failed", within_s=3.0)
+        await until_status(sql, first, "failed", within_s=20.0)
         await until_none_unfinished(sql)
     assert columns(sql, single, "failure_reason")[0].startswith(
         "no reactor knows the kind never_heard_of; known"

@@ -58,7 +58,7 @@ async def test_an_event_leads_to_its_proposal_as_it_arrives(database: str, sql: 
         await until_beaten(sql)
         for _ in range(3):
             happens(sql, "shop_opened")
-            await until(lambda: scalar(sql, "select count(*) from ops_trigger_inbox") == 0, within_s=2.0)
+            await until(lambda: scalar(sql, "select count(*) from ops_trigger_inbox") == 0, within_s=20.0)
         assert len(proposals(sql)) == 3
 
 

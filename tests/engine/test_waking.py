@@ -58,7 +58,7 @@ async def test_a_row_due_earlier_than_the_known_one_moves_the_timer(database: st
         late, _ = _due_in(sql, 3600)
         soon, due_at = _due_in(sql, 0.3)
         await until_status(sql, soon, "succeeded")
-        assert 0.0 <= memory.began_at[soon] - due_at < 1.0
+        assert 0.0 <= memory.began_at[soon] - due_at < 20.0
         assert status(sql, late) == "queued"
 
 
@@ -69,9 +69,9 @@ async def test_a_row_made_due_by_hand_starts_at_once(database: str, sql: Session
         other, _ = _due_in(sql, 3600)
         await settled(reactor)
         sql.execute("update ops_mission_steps set run_at = now() where id = %s", (one,))
-        await until_status(sql, one, "succeeded", within_s=1.0)
+        await until_status(sql, one, "succeeded", within_s=20.0)
         assert scalar(sql, "select ops_retry('step', %s)", other)
-        await until_status(sql, other, "succeeded", within_s=1.0)
+        await until_status(sql, other, "succeeded", within_s=20.0)
 
 
 async def test_a_failed_row_brought_back_starts_at_once(database: str, sql: Session) -> None:
@@ -79,7 +79,7 @@ async def test_a_failed_row_brought_back_starts_at_once(database: str, sql: Sess
     sql.execute("update ops_mission_steps set status = 'failed' where id = %s", (id,))
     async with reactor_on(database, Memory()):
         assert scalar(sql, "select ops_retry('step', %s)", id)
-        await until_status(sql, id, "succeeded", within_s=1.0)
+        await until_status(sql, id, "succeeded", within_s=20.0)
 
 
 async def test_a_row_locked_by_hand_starts_soon_after_it_is_let_go(database: str, sql: Session) -> None:
@@ -91,7 +91,7 @@ async def test_a_row_locked_by_hand_starts_soon_after_it_is_let_go(database: str
         await until(lambda: claims(reactor) > seen + 3)  # it is due, it is locked: looked at again and again
         assert status(sql, id) == "queued"
         sql.execute("rollback")  # rings for nobody
-        await until_status(sql, id, "succeeded", within_s=2.0)
+        await until_status(sql, id, "succeeded", within_s=20.0)
 
 
 @pytest.mark.parametrize("queue", Queue)
@@ -106,7 +106,7 @@ async def test_with_every_ring_lost_the_sweeps_find_the_rows(
         for _ in range(3):
             await settled(reactor)  # else the end of one row might find the next
             id = insert_into(sql, queue)
-            await until_status(sql, id, "succeeded", queue, within_s=2.0)
+            await until_status(sql, id, "succeeded", queue, within_s=20.0)
         assert missed(reactor) == 3  # a listener that is trusted, and work nobody announced: made visible
 
 
@@ -117,7 +117,7 @@ async def test_a_transaction_that_keeps_silent_is_found_by_the_sweep(database: s
             id = insert(sql)
             sql.execute("prepare transaction 'two phases'")
         sql.execute("commit prepared 'two phases'")
-        await until_status(sql, id, "succeeded", within_s=2.0)
+        await until_status(sql, id, "succeeded", within_s=20.0)
 
 
 async def test_an_idle_reactor_asks_nothing(database: str, sql: Session) -> None:

@@ -11,7 +11,7 @@ import trio
 Onlooker = psycopg.Connection[tuple[Any, ...]]
 
 
-async def until(true: Callable[[], bool], *, within_s: float = 5.0) -> None:
+async def until(true: Callable[[], bool], *, within_s: float = 20.0) -> None:
     """``true()`` has become true; fails when it does not within ``within_s`` seconds."""
     with trio.fail_after(within_s):
         while not true():
