@@ -26,7 +26,7 @@ from tests.fuzz.test_rows import GOOD_REFUSALS
 pytestmark = [pytest.mark.fuzz, pytest.mark.sql]
 
 SEED: Final = int(os.environ.get("VOXYZ_FUZZ_SEED") or secrets.randbelow(2**31))
-CHANGES: Final = int(os.environ.get("VOXYZ_FUZZ_CHANGES") or 250)  # 0: every one there is
+CHANGES: Final = int(os.environ.get("VOXYZ_FUZZ_CHANGES") or 150)  # 0: every one there is
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
