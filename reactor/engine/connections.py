@@ -7,6 +7,7 @@ fleet knows the process by its heartbeat alone.
 
 import trio
 
+from reactor.errors import DatabaseUnavailable
 from reactor.pg import QUIET_SESSION, Connection, ListeningConnection, Pool, connect, open_listener
 from reactor.store import workers
 
@@ -75,10 +76,18 @@ class Sessions:
         return conn
 
     async def live(self, conn: Connection) -> None:
-        """While ``conn`` lasts, the process counts as alive; or ``conn`` is closed."""
+        """While ``conn`` lasts, the process counts as alive; or ``conn`` is closed.
+
+        Raises: DatabaseUnavailable: somebody has the lock to himself, as he who buries us does; the next may find it free.
+        """
         try:
             with trio.fail_after(LIVENESS_WITHIN_S):
                 await workers.hold_alive(conn, self._liveness_key)
+        except trio.TooSlowError:
+            await conn.aclose()
+            raise DatabaseUnavailable(
+                f"the lock this process lives by was not to be had within {LIVENESS_WITHIN_S:g} s"
+            ) from None
         except BaseException:
             await conn.aclose()
             raise

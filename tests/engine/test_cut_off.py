@@ -32,6 +32,7 @@ from tests.support.waiting import until
 
 FINISHED = "select count(*) from ops_agent_events where kind = 'step_succeeded' and metadata ->> 'step_id' = %s::text"
 WORKING = "select count(*) from ops_workers where working and pid = %s"
+WAITING = "select pid from pg_locks where not granted and classid = 1987014778 and objid = %s"
 TAKEN_FOR_DEAD = "select count(*) from ops_workers where id = %s and state = 'dead'"
 
 
@@ -131,6 +132,32 @@ async def test_lines_cut_and_back_at_once_make_nobody_dead(
             await until_status(sql, id, "succeeded", within_s=20)
     assert (slow.began_ids, peer.began_ids) == ([id], [])
     assert columns(sql, id, "crashes, attempt") == (0, 1)
+
+
+async def test_a_process_whose_liveness_lock_is_kept_from_it_waits_for_it_and_lives_on(
+    database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactor.engine.connections.LIVENESS_WITHIN_S", 0.2)
+    memory = Memory()
+    async with reactor_on(database, memory) as reactor:
+        key = reactor.identity.liveness_key
+        ended = (
+            "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        with trio.fail_after(20):
+            while not scalar(sql, "select pg_try_advisory_lock(1987014778, %s)", key):
+                scalar(sql, ended)
+                await trio.lowlevel.checkpoint()
+        waiting: set[int] = set()
+        with trio.fail_after(30):
+            while len(waiting) < 4:  # one after another gives up, and the next one tries
+                waiting |= {pid for (pid,) in sql.execute(WAITING, (key,))}
+                await trio.sleep(0.01)
+        id = insert(sql)
+        sql.execute("select pg_advisory_unlock_all()")
+        await until_status(sql, id, "succeeded")
+        await settled(reactor)
 
 
 @pytest.mark.chaos
