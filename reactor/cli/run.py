@@ -150,7 +150,9 @@ async def _serve(
             manager.ready(reactor.status)
             signals.running = reactor.names_of_running
             gc.freeze()  # 200,000 objects of modules: walking them, for 0.1 s and more, is nothing a row should wait for
-            gc.set_threshold(10_000, 20, 20)  # at the default, a thousand calls at once spend a sixth of their time on it
+            gc.set_threshold(
+                10_000, 20, 20
+            )  # at the default, a thousand calls at once spend a sixth of their time on it
             _tell_ready(reactor, settings, place, url)
             await _told_or_outdated(signals, reactor)
             health.stopping()
