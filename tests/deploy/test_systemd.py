@@ -132,6 +132,58 @@ def test_without_systemd_they_are_written_and_the_next_step_is_said(here: Path, 
     assert "systemctl --user enable --now voxyz-reactor.service" in answer.out
 
 
+BESIDE_THE_SYSTEM = """
+    set -eu
+    mount --make-rprivate /
+    mount -t tmpfs tmpfs /etc/systemd/system
+    $VOXYZ service install --run-as root --no-start
+    cp /etc/systemd/system/voxyz-reactor.service .
+    $VOXYZ service uninstall
+    $VOXYZ service install --split --run-as root --no-start
+    ls /etc/systemd/system
+    $VOXYZ service uninstall
+    ls /etc/systemd/system
+"""
+
+
+def test_the_units_of_the_machine_are_written_where_it_looks_and_taken_away_again(
+    here: Path, anywhere: Voxyz
+) -> None:
+    """In a mount namespace with a directory of units that is gone afterwards; nothing is started."""
+    if (
+        os.geteuid() != 0
+        or not Path("/etc/systemd/system").is_dir()
+        or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0
+    ):
+        pytest.skip("no mount namespace or no systemd here: the machine's units were not installed")
+    variables = {"DATABASE_URL": "postgresql:///somewhere"}
+    done = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", textwrap.dedent(BESIDE_THE_SYSTEM)],
+        cwd=here,
+        env=environment(VOXYZ=f"{sys.executable} -m reactor.cli", **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = "/etc/systemd/system"
+    split = [
+        f"ops-{name}.service"
+        for name in ("mission-worker", "roundtable-worker", "initiative-worker", "schedule-conversations")
+    ]
+    assert done.stdout.splitlines() == [
+        f"written: {folder}/voxyz-reactor.service",
+        "start with: systemctl daemon-reload && systemctl enable --now voxyz-reactor.service",
+        f"removed: {folder}/voxyz-reactor.service",
+        *(f"written: {folder}/{name}" for name in split),
+        f"start with: systemctl daemon-reload && systemctl enable --now {' '.join(split)}",
+        *sorted(split),
+        *(f"removed: {folder}/{name}" for name in split),
+    ]
+    printed = anywhere("service", "print", "--run-as", "root", **variables).out.partition("\n")[2]
+    assert (here / "voxyz-reactor.service").read_text() == printed
+
+
 IN_A_NAMESPACE = """
     set -eu
     mount -t tmpfs tmpfs /run
