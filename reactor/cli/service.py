@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,11 @@ def install(own: bool, split: bool, run_as: str | None, directory: Path | None, 
             "several services need one database: set DATABASE_URL in .env of their directory"
             + ("" if own else f" or in {ENVIRONMENT_FILE}")
         )
+    folder = _folder(own)
+    _refuse_both(folder, WHOLE if split else SPLIT)
     if place.account == ACCOUNT:
         _make_account()
     _refuse_unreachable(place)
-    folder = _folder(own)
     folder.mkdir(parents=True, exist_ok=True)
     for one in services:
         (folder / _file(one)).write_text(unit(one, place), encoding="utf-8")
@@ -102,6 +103,15 @@ def install(own: bool, split: bool, run_as: str | None, directory: Path | None, 
     say(f"started: {', '.join(names)}")
     if own and not Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists():
         say("it stops when you log out, unless you say once: loginctl enable-linger")
+
+
+def _refuse_both(folder: Path, others: Iterable[Service]) -> None:
+    """One process for everything and one a worker would do the same work twice over, and take each other's port."""
+    if there := [_file(one) for one in others if (folder / _file(one)).exists()]:
+        raise UsageError(
+            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} installed: take that away first"
+            " with `voxyz-reactor service uninstall`"
+        )
 
 
 @service.command(short_help="stop and remove the units")

@@ -138,6 +138,7 @@ BESIDE_THE_SYSTEM = """
     mount -t tmpfs tmpfs /etc/systemd/system
     $VOXYZ service install --run-as root --no-start
     cp /etc/systemd/system/voxyz-reactor.service .
+    $VOXYZ service install --split --run-as root --no-start 2>&1 || echo "refused with $?"
     $VOXYZ service uninstall
     $VOXYZ service install --split --run-as root --no-start
     ls /etc/systemd/system
@@ -174,6 +175,8 @@ def test_the_units_of_the_machine_are_written_where_it_looks_and_taken_away_agai
     assert done.stdout.splitlines() == [
         f"written: {folder}/voxyz-reactor.service",
         "start with: systemctl daemon-reload && systemctl enable --now voxyz-reactor.service",
+        "voxyz-reactor: voxyz-reactor.service is installed: take that away first with `voxyz-reactor service uninstall`",
+        "refused with 2",
         f"removed: {folder}/voxyz-reactor.service",
         *(f"written: {folder}/{name}" for name in split),
         f"start with: systemctl daemon-reload && systemctl enable --now {' '.join(split)}",
