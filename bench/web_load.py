@@ -69,7 +69,7 @@ class Watchers:
         while not over.is_set():
             for key, _ in self._selector.select(0.2):
                 try:
-                    part = key.fileobj.recv(262144)  # type: ignore[union-attr]
+                    part = key.fileobj.recv(262144)  # type: ignore[union-attr]  # only sockets are registered
                 except BlockingIOError:
                     continue
                 if not part:
