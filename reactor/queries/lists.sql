@@ -150,49 +150,6 @@ where (%(after)s::bigint is null or memory.id < %(after)s)
 order by memory.id desc
 limit %(limit)s;
 
--- name: events
--- Up to %(limit)s events before the place (xact, id) and behind the other, the newest first, of that kind, agent and matter
--- (null: any).
-select
-  event.id,
-  event.xact::text as xact,
-  event.xact < pg_snapshot_xmin(pg_current_snapshot()) as final,
-  event.created_at,
-  event.kind,
-  event.agent_id,
-  event.title,
-  event.summary,
-  event.tags,
-  event.metadata,
-  event.root_id,
-  event.depth
-from ops_agent_events as event
-where (%(xact)s::text is null or (event.xact, event.id) < (%(xact)s::xid8, %(id)s::bigint))
-  and (%(since_xact)s::text is null or (event.xact, event.id) > (%(since_xact)s::xid8, %(since_id)s::bigint))
-  and (%(kind)s::text is null or event.kind = %(kind)s)
-  and (%(agent)s::text is null or event.agent_id = %(agent)s)
-  and (%(key)s::text is null or event.metadata ->> %(key)s = %(about)s::text)
-order by event.xact desc, event.id desc
-limit %(limit)s;
-
--- name: event
--- One event.
-select
-  event.id,
-  event.xact::text as xact,
-  event.xact < pg_snapshot_xmin(pg_current_snapshot()) as final,
-  event.created_at,
-  event.kind,
-  event.agent_id,
-  event.title,
-  event.summary,
-  event.tags,
-  event.metadata,
-  event.root_id,
-  event.depth
-from ops_agent_events as event
-where event.id = %(id)s;
-
 -- name: rules
 -- Up to %(limit)s trigger rules behind %(after)s, by id.
 select

@@ -52,12 +52,45 @@ class Skipped(NamedTuple):
         return Place(self.before.xact, self.before.id - 1)
 
 
+async def last(
+    conn: Connection,
+    limit: int,
+    before: Place | None = None,
+    *,
+    since: Place | None = None,
+    kind: str | None = None,
+    agent: str | None = None,
+    about: tuple[str, int] | None = None,
+) -> list[Event]:
+    """The last ``limit`` events, the newest first: those before one place and behind the other.
+
+    ``about``: those whose metadata say so, such as ("step_id", 7).
+    """
+    values = {
+        "limit": limit,
+        "xact": before.xact if before else None,
+        "id": before.id if before else None,
+        "since_xact": since.xact if since else None,
+        "since_id": since.id if since else None,
+        "kind": kind,
+        "agent": agent,
+        "key": about[0] if about else None,
+        "about": str(about[1]) if about else None,
+    }
+    return [Event._make(row) for row in await conn.fetch_all(_SQL["last"], values)]
+
+
+async def one(conn: Connection, id: int) -> Event | None:
+    """The event, or None when there is none."""
+    row = await conn.fetch_row(_SQL["one"], {"id": id})
+    return Event._make(row) if row else None
+
+
 async def recent(conn: Connection, limit: int, kind: str | None = None) -> tuple[list[Event], Place]:
     """The last ``limit`` events, oldest first, and the place behind all that was final then."""
     # The horizon is read first: what is below it is in the answer of the second statement, which may see more.
     place = await _horizon(conn)
-    rows = await conn.fetch_all(_SQL["recent"], {"limit": limit, "kind": kind})
-    return [Event._make(row) for row in reversed(rows)], place
+    return (await last(conn, limit, kind=kind))[::-1], place
 
 
 async def after(
@@ -81,12 +114,10 @@ async def after(
 async def newest(conn: Connection, place: Place, limit: int) -> tuple[Skipped, list[Event], Place]:
     """The last ``limit`` events behind ``place``, in order; what lies between, counted; and the next place."""
     horizon = await _horizon(conn)
-    rows = await conn.fetch_all(_SQL["newest"], {"xact": place.xact, "id": place.id, "limit": limit})
-    events = [Event._make(row) for row in reversed(rows)]
+    events = (await last(conn, limit, since=place))[::-1]
     final = [event for event in events if event.final]
-    first, last = final[:1], final[-1:]
-    before = Place(first[0].xact, first[0].id) if first else Place(str(int(horizon.xact) + 1), 1)
-    behind = Place(last[0].xact, last[0].id) if last else place
+    before = Place(final[0].xact, final[0].id) if final else Place(str(int(horizon.xact) + 1), 1)
+    behind = Place(final[-1].xact, final[-1].id) if final else place
     counted = await conn.fetch_all(
         _SQL["counted"],
         {"xact": place.xact, "id": place.id, "before_xact": before.xact, "before_id": before.id},
@@ -96,8 +127,7 @@ async def newest(conn: Connection, place: Place, limit: int) -> tuple[Skipped, l
 
 async def about(conn: Connection, key: str, id: int, limit: int = 100) -> list[Event]:
     """The last ``limit`` events whose metadata say ``key``: ``id`` (``step_id``, ``mission_id``, …), oldest first."""
-    rows = await conn.fetch_all(_SQL["about"], {"key": key, "id": id, "limit": limit})
-    return [Event._make(row) for row in rows]
+    return (await last(conn, limit, about=(key, id)))[::-1]
 
 
 async def now(conn: Connection) -> Place:

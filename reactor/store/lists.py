@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from reactor.model.memory import Memory
 from reactor.pg import Connection
 from reactor.store import events as events_store
-from reactor.store.events import Event, Place
+from reactor.store.events import Place
 from reactor.store.named import statements
 from reactor.store.proposals import MissionLine
 from reactor.store.show import InitiativeRow, RoundtableRow, StepRow
@@ -185,40 +185,6 @@ async def memories(
     """Memories, of one agent and type if given; ``superseded``: those that are not active any more, too."""
     values = {"limit": limit, "after": after, "agent": agent, "type": type, "all": superseded}
     return [Memory(*row) for row in await conn.fetch_all(_SQL["memories"], values)]
-
-
-async def events(
-    conn: Connection,
-    limit: int,
-    after: Place | None,
-    *,
-    since: Place | None = None,
-    kind: str | None = None,
-    agent: str | None = None,
-    about: tuple[str, int] | None = None,
-) -> list[Event]:
-    """Events before the place ``after`` and behind the place ``since``.
-
-    ``about``: those whose metadata say so, such as ("step_id", 7).
-    """
-    values = {
-        "limit": limit,
-        "xact": after.xact if after else None,
-        "id": after.id if after else None,
-        "since_xact": since.xact if since else None,
-        "since_id": since.id if since else None,
-        "kind": kind,
-        "agent": agent,
-        "key": about[0] if about else None,
-        "about": str(about[1]) if about else None,
-    }
-    return [Event._make(row) for row in await conn.fetch_all(_SQL["events"], values)]
-
-
-async def event(conn: Connection, id: int) -> Event | None:
-    """The event, or None when there is none."""
-    row = await conn.fetch_row(_SQL["event"], {"id": id})
-    return Event._make(row) if row else None
 
 
 async def rules(conn: Connection, limit: int, after: int | None) -> list[Rule]:

@@ -178,6 +178,7 @@ def test_a_writer_decides_nothing_and_forges_nothing(sql: Session, writer: Sessi
         f"delete from ops_mission_steps where id = {step}",
         "update ops_policy set value = '{}'",
         "select ops_approve(1, 'me')",
+        "select ops_edit_proposal(1, 'me', title => 'forged')",
         "select ops_reject(1, 'me', 'no')",
         f"select ops_release({step}, 'me')",
         "select ops_pause()",

@@ -11,6 +11,7 @@ from reactor.model.forecast import month_end
 from reactor.pg import Connection
 from reactor.store import agents as agent_store
 from reactor.store import breakers, costs, fleet, lists, overview, viewers
+from reactor.store import events as event_store
 from reactor.store import proposals as proposal_store
 from reactor.store import why as why_store
 from reactor.store.breakers import BreakerRow
@@ -173,7 +174,7 @@ async def list_events(conn: Connection, asking: Asking) -> Page:
     if query.about is not None:
         what, _, id = query.about.partition(":")
         about = (f"{what}_id", int(id))
-    found = await lists.events(
+    found = await event_store.last(
         conn, query.limit + 1, after, since=since, kind=query.kind, agent=query.agent, about=about
     )
     return cut(found, query.limit, lambda one: cursor(Place(one.xact, one.id)))
@@ -181,7 +182,7 @@ async def list_events(conn: Connection, asking: Asking) -> Page:
 
 @TOPIC.get("/events/{id}", "One event", Event)
 async def get_event(conn: Connection, asking: Asking) -> Event:
-    found = await lists.event(conn, asking.id)
+    found = await event_store.one(conn, asking.id)
     if found is None:
         raise Refused(404, f"there is no event {asking.id}")
     return found
