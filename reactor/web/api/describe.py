@@ -224,7 +224,7 @@ def _headers(operation: Operation) -> list[dict[str, Any]]:
 def _stream() -> dict[str, Any]:
     return {
         "operationId": "stream",
-        "summary": "What happens, as it happens: events hello, event, horizon",
+        "summary": "What happens, as it happens: messages hello, event, gap, began, horizon",
         "tags": ["events"],
         "parameters": [
             {
