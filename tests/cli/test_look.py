@@ -45,8 +45,8 @@ def test_what_a_reactor_says_of_itself_is_shown_by_workers_and_top(voxyz: Voxyz,
         "slow_claims": [{"at": "2020-01-01T00:00:00+00:00", "queue": "mission", "took_s": 1.5, "rows": 3}],
     }
     sql.execute(
-        "insert into ops_workers (id, hostname, pid, version, parts, liveness_key, state, vitals)"
-        " values (gen_random_uuid(), 'here', 1, '0', '{mission}', 0, 'ready', %s::jsonb)",
+        "insert into ops_workers (id, hostname, pid, version, parts, liveness_key, state, heartbeat_at, vitals)"
+        " values (gen_random_uuid(), 'here', 1, '0', '{mission}', 0, 'ready', now() + interval '1 hour', %s::jsonb)",
         (json.dumps(vitals),),
     )
     out = voxyz("workers").out
