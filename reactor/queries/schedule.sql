@@ -18,7 +18,7 @@ order by slot.id;
 select
   ops_now(),
   coalesce(policy.value ->> 'catch_up', 'latest'),
-  coalesce((policy.value ->> 'catch_up_s')::float8, 3600),
+  least(coalesce((policy.value ->> 'catch_up_s')::float8, 3600), 604800),
   exists (select from ops_pauses as pause where pause.queue = 'roundtable')
 from (values ('schedule')) as wanted (key)
 left join ops_policy as policy

@@ -154,7 +154,9 @@ select
   array(
     select entry.key
     from ops_policy as policy
-    cross join jsonb_each(policy.value) as entry (key, value)
+    cross join lateral jsonb_each(
+      case jsonb_typeof(policy.value) when 'object' then policy.value else '{}' end
+    ) as entry (key, value)
     where policy.key = 'queue_limits'
       and jsonb_typeof(entry.value) = 'number'
   ) as limited;

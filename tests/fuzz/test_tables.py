@@ -63,21 +63,25 @@ _VALUES: Final[dict[str, tuple[str | None, ...]]] = {
 
 
 class Change(NamedTuple):
-    """One column of every row of a table, set to one value."""
+    """One column of every row of a table, set to one value; ``policy``: of that one, its shape taken away before."""
 
     table: str
     column: str
     value: str | None
+    policy: str | None = None
 
     def __str__(self) -> str:
         shown = "null" if self.value is None else repr(self.value[:60])
-        return f"update {self.table} set {self.column} = {shown}"
+        return f"update {self.table} set {self.column} = {shown}{f' of {self.policy}' if self.policy else ''}"
 
     @property
     def statement(self) -> compose.Composed:
-        return compose.SQL("update {} set {} = {}").format(
+        statement = compose.SQL("update {} set {} = {}").format(
             compose.Identifier(self.table), compose.Identifier(self.column), compose.Literal(self.value)
         )
+        if self.policy is None:
+            return statement
+        return statement + compose.SQL(", shape = '{{}}' where key = {}").format(compose.Literal(self.policy))
 
 
 def changes(sql: Sql) -> list[Change]:
@@ -94,7 +98,16 @@ def changes(sql: Sql) -> list[Change]:
         (list(LEFT_ALONE),),
     ).fetchall()
     return [
-        Change(table, column, value) for table, column, type in columns for value in (*_VALUES[type], None)
+        *(
+            Change(table, column, value)
+            for table, column, type in columns
+            for value in (*_VALUES[type], None)
+        ),
+        *(
+            Change("ops_policy", "value", value, policy)
+            for (policy,) in sql.execute("select key from ops_policy order by key")
+            for value in _VALUES["jsonb"]
+        ),
     ]
 
 
