@@ -1,7 +1,7 @@
 """Two hundred open streams and 50 requests a second beside a queue that is worked off, against the same queue left alone.
 
 The page is served by a process of its own, as where many look; it shares the machine's cores with the reactor, the server
-and those who ask. A viewer who reads nothing must be cut off, and find everything when he comes back.
+and those who ask. A viewer who reads nothing finds everything when he reads on, or, cut off, when he comes back.
 """
 
 import json
@@ -132,7 +132,7 @@ def _await_the_last(load: Contender, sql: Sql) -> None:
 
 
 def _share_got(url: str, place: str | None, sql: Sql) -> float:
-    """Of the events behind ``place``, the share that somebody gets who comes back with it; 0: he was never cut off."""
+    """Of the events behind ``place``, the share that somebody gets who comes back with it; 0: there is no place."""
     if place is None:
         return 0.0
     xact, _, id = place.partition("-")

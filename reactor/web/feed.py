@@ -189,14 +189,14 @@ class Feed:
                 self._came = trio.Event()
                 return
             self._rung = trio.Event()
-            await self._look(conn)
+            flood = await self._look(conn)
             await self._look_at_horizon(conn)
-            await self._rest(began_cpu)
+            await self._rest(flood, began_cpu)
 
-    async def _rest(self, began_cpu: float) -> None:
-        """Until the next look is due: soon after a ring, later when nothing happens."""
+    async def _rest(self, flood: bool, began_cpu: float) -> None:
+        """Until the next look is due: soon after a ring, later in a flood or when nothing happens."""
         await trio.sleep(GAP_S)
-        pause_s = min(LOOK_EVERY_S, (time.process_time() - began_cpu) / SHARE)
+        pause_s = LOOK_EVERY_S if flood else min(LOOK_EVERY_S, (time.process_time() - began_cpu) / SHARE)
         if pause_s > GAP_S:
             await trio.sleep(pause_s - GAP_S)
         wait_s = LOOK_EVERY_S
@@ -205,8 +205,8 @@ class Feed:
         with trio.move_on_after(wait_s):
             await self._rung.wait()
 
-    async def _look(self, conn: Connection) -> None:
-        """What is new has been passed on."""
+    async def _look(self, conn: Connection) -> bool:
+        """What is new has been passed on; True when it was more than is shown one by one."""
         self.looks += 1
         assert self._passed is not None
         before = self._passed
@@ -228,6 +228,7 @@ class Feed:
             self._pass_on(gap, final, fresh)
         last = Place(final[-1].xact, final[-1].id) if final else before
         self._passed = max(before, last, behind, key=_key)
+        return bool(gap)
 
     def _pass_on(self, gap: bytes, final: Sequence[Event], fresh: Sequence[Event]) -> None:
         whole = gap + event_frames([*final, *fresh])
