@@ -55,6 +55,7 @@ class Claimer:
         taker: Callable[[], Taker],
         *,
         limited: Callable[[], bool] = lambda: False,
+        held: Callable[[], list[tuple[int, UUID]]] = list,
     ) -> None:
         self.queue = queue
         self.claims = 0
@@ -63,6 +64,8 @@ class Claimer:
         self._pool = pool
         self._taker = taker
         self._limited = limited
+        self._held = held
+        self._all_counted = False  # whether all we hold counts against the limit
         self._places: dict[int, Place] = {}
         self._remembers = queues.claims_from_places(queue)
         self._top_due = 0.0
@@ -125,7 +128,13 @@ class Claimer:
                 while self._in_doubt:
                     await queues.release(conn, self.queue, taker.worker, self._in_doubt[-1])
                     self._in_doubt.pop()
-                claim = queues.claim_within_limit if self._limited() else queues.claim
+                limited = self._limited()
+                if (
+                    limited and not self._all_counted
+                ):  # what we took between the limit's birth and our hearing of it
+                    await queues.count_in(conn, self.queue, self._held())
+                self._all_counted = limited
+                claim = queues.claim_within_limit if limited else queues.claim
                 began_at = (
                     trio.current_time()
                 )  # not before: an outage that is waited out costs the database nothing

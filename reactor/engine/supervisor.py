@@ -288,7 +288,11 @@ class Reactor:
             queue, wake, partial(self.sessions.open, f"bell {queue.value}"), self.pool, self.plan.chance
         )
         claimer = Claimer(
-            queue, self.pool, lambda: self._taker(queue), limited=lambda: queue in self.terms.limited
+            queue,
+            self.pool,
+            lambda: self._taker(queue),
+            limited=lambda: queue in self.terms.limited,
+            held=lambda: line.executor.holds(),
         )
 
         def more_coming() -> bool:

@@ -7,7 +7,8 @@ Lock order in a batch with missions: the missions by id in a statement of their 
 """
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -136,6 +137,17 @@ async def claim_within_limit(
         if free is not None and rows:
             await terms.hold_slots(conn, queue, [row.id for row in rows], token)
     return rows
+
+
+async def count_in(conn: Connection, queue: Queue, held: Iterable[tuple[int, UUID]]) -> None:
+    """Rows that run, each as (id, token), count against the queue's limit from now on, whenever they were claimed."""
+    by_token: defaultdict[UUID, list[int]] = defaultdict(list)
+    for id, token in held:
+        by_token[token].append(id)
+    async with conn.transaction():
+        await terms.slots_free(conn, queue)  # for its lock, which comes before any row
+        for token, ids in by_token.items():
+            await terms.hold_slots(conn, queue, ids, token)
 
 
 def claims_from_places(queue: Queue) -> bool:

@@ -44,5 +44,5 @@ async def slots_free(conn: Connection, queue: Queue) -> int | None:
 
 
 async def hold_slots(conn: Connection, queue: Queue, ids: Iterable[int], token: UUID) -> None:
-    """The rows, claimed in this transaction, count against the limit while they run under ``token``."""
+    """The rows count against the limit while they run under ``token``."""
     await conn.run(_SQL["hold_slots"], {"queue": queue.value, "ids": bigints(ids), "token": token})
