@@ -1,6 +1,7 @@
 """Fixtures for everybody: a private server for the session, a fresh database for each test."""
 
 import itertools
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,10 @@ from tests.support.server import PrivateServer, chosen_binaries, private_server
 # Properties prove behaviour; how long one example takes is the machine's affair.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+# A suite that a shell runs in the background was given a Ctrl-C that is ignored, and would pass that on to all it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _names = itertools.count(1)
 
