@@ -25,7 +25,7 @@ from tests.fuzz.hostile import JSON_TEXTS, TEXTS, texts
 
 pytestmark = pytest.mark.fuzz
 
-CALLS = 500
+CALLS_EACH = 10
 ENVIRONMENTS = 200
 PROCESSES = 8
 # What a call needs so that it ends by itself and changes nothing outside of here. The reactor and the demonstration are
@@ -121,9 +121,8 @@ def _word(parameter: click.Parameter) -> st.SearchStrategy[str]:
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> list[str]:
-    """Words for one command: some of its options with a value each, and some arguments."""
-    words, command = draw(st.sampled_from(COMMANDS))
+def calls(draw: st.DrawFn, words: tuple[str, ...], command: click.Command) -> list[str]:
+    """Words for that command: some of its options with a value each, and some arguments."""
     line = list(words)
     options = [p for p in command.params if isinstance(p, click.Option) and not set(p.opts) & NOT_GIVEN]
     for option in draw(st.lists(st.sampled_from(options), max_size=2)) if options else []:
@@ -196,14 +195,16 @@ def test_every_argument_of_every_command(
     variables = {"DATABASE_URL": database, "COLUMNS": "100", "HOME": home, "PATH": os.environ["PATH"]}
     units = set(SYSTEM_UNITS.glob("*"))
 
-    @settings(max_examples=CALLS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(calls())
     def push(words: list[str]) -> None:
         tried[judge(*call(words, variables), words)] += 1
         used.add(words[0])
 
+    each = settings(
+        max_examples=CALLS_EACH, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     with capsys.disabled():
-        push()
+        for words, command in COMMANDS:
+            each(given(calls(words, command))(push))()
         assert used == set(TABLE) - ELSEWHERE
         assert set(SYSTEM_UNITS.glob("*")) == units
         sys.stdout.write(
