@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NoReturn
 
+import trio
 from starlette.responses import Response
 
 from reactor.engine.supervisor import Reactor
@@ -37,6 +38,7 @@ class Desk:
         self.rules = rules or Rules(settings.api_token, settings.read_token)
         self.feed = Feed(self._listen, self._tell_viewers, chance=random.random)
         self.shared: Shared[Response] = Shared()
+        self.changed_at = -1.0  # by trio's clock: when something was last changed through here
         self._pool = Pool(self._connect, limit=CONNECTIONS, acquire_timeout_s=ANSWER_WITHIN_S)
 
     async def run(self) -> NoReturn:
@@ -67,6 +69,7 @@ class Desk:
             await conn.run(_BOUNDED)
             yield conn
         self.shared.forget()
+        self.changed_at = trio.current_time()
         self.reactor.announcer.written()
 
     async def _connect(self) -> Connection:

@@ -66,7 +66,6 @@ def test_everything_can_be_done_without_scripts(house: House, look: Look) -> Non
         """The form is sent, and the page that answers it is there: one still on its way is empty, and hears no click."""
         with page.expect_navigation():
             page.locator(place).get_by_role("button", name=button).click()
-        page.goto(house.url)
 
     send(f"#proposal-{proposal}", "Approve")
     expect(page.locator(f"#proposal-{proposal}")).to_have_count(0)

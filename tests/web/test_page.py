@@ -127,6 +127,16 @@ async def test_files_are_kept_for_ever_under_the_print_of_their_bytes(database: 
             assert stale.headers["cache-control"] == "no-store"
 
 
+async def test_the_page_behind_a_deed_is_no_older_than_the_deed(database: str, sql: Sql) -> None:
+    async with paged(database) as url:
+        for _ in range(3):
+            [(id,)] = sql.execute("insert into ops_mission_steps (kind) values ('webhook') returning id")
+            await trio.sleep(0.6)  # nothing older is shown by now
+            assert f'id="held-{id}"' in (await ask(url, "/ops")).text
+            assert (await post(url, "release", id=str(id))).status == 303
+            assert f'id="held-{id}"' not in (await ask(url, "/ops")).text
+
+
 async def test_a_name_is_kept_and_decides(database: str, sql: Sql) -> None:
     id = sql.execute("insert into ops_mission_steps (kind) values ('webhook') returning id").fetchone()
     async with paged(database) as url:

@@ -74,14 +74,14 @@ class Looks:
         self._seen: dict[str, tuple[float, Values]] = {}
 
     async def at(self, panel: Panel, *, fresh: bool = False) -> Values:
-        """What the panel shows; at most half a second old, and ``fresh`` not older than the question.
+        """What the panel shows: half a second old at most, no older than a change made here, ``fresh`` than the question.
 
         Raises: NotReady: the database cannot be asked now.
         """
         asked_at = trio.current_time()
         async with self._locks.setdefault(panel.name, trio.Lock()):
             seen_at, values = self._seen.get(panel.name, (-1.0, {}))
-            if seen_at < (asked_at if fresh else asked_at - KEPT_FOR_S):
+            if seen_at < (asked_at if fresh else max(asked_at - KEPT_FOR_S, self._desk.changed_at)):
                 seen_at = trio.current_time()
                 async with self._desk.reading() as conn:
                     values = {"now": await show.now(conn), **await panel.look(self._desk, conn)}
