@@ -94,7 +94,7 @@ def _is_current(part):
 def _has_venv_modules():
     try:
         import ensurepip
-        import venv  # noqa: F401
+        import venv  # noqa: F401 - asked for only to see whether it is there
     except ImportError:
         return False
     return hasattr(ensurepip, "version")  # Debian leaves an empty shell of it
