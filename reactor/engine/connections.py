@@ -5,6 +5,8 @@ Sessions are only used once they are proven: a ring was heard, on a connection w
 fleet knows the process by its heartbeat alone.
 """
 
+from collections.abc import Mapping
+
 import trio
 
 from reactor.errors import DatabaseUnavailable
@@ -57,9 +59,13 @@ class Sessions:
         if self._proven.is_set():
             self._proven = trio.Event()
 
-    async def open_unproven(self, name: str) -> ListeningConnection:
+    async def open_unproven(
+        self, name: str, settings: Mapping[str, str] | None = None
+    ) -> ListeningConnection:
         """A connection to find out with; it leaves nothing behind on a backend that is not its own."""
-        return await open_listener(self._direct_dsn, name=name, settings=QUIET_SESSION)
+        return await open_listener(
+            self._direct_dsn, name=name, settings={**QUIET_SESSION, **(settings or {})}
+        )
 
     async def open(self, name: str) -> ListeningConnection:
         """A connection whose session is its own, once that is proven."""

@@ -6,9 +6,8 @@ Reading and changing are apart: a route that reads cannot change anything, its t
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
-import trio
 from starlette.responses import Response
 
 from reactor.engine.supervisor import Reactor
@@ -23,10 +22,9 @@ from reactor.web.shared import Shared
 
 CONNECTIONS: Final = 4
 ANSWER_WITHIN_S: Final = 5.0
-_READ_ONLY = (
-    "select set_config('transaction_read_only', 'on', true), set_config('statement_timeout', '5s', true)"
-)
-_BOUNDED = "select set_config('statement_timeout', '5s', true)"
+# A plan that is kept was made when the tables were smaller, and for filters of others; so each look has its own.
+_PLANS: Final = {"plan_cache_mode": "force_custom_plan"}
+_SESSION: Final = {**_PLANS, "statement_timeout": "5s"}
 
 
 class Desk:
@@ -37,8 +35,8 @@ class Desk:
         self.health = health
         self.rules = rules or Rules(settings.api_token, settings.read_token)
         self.feed = Feed(self._listen, self._tell_viewers, chance=random.random)
-        self.shared: Shared[Response] = Shared()
-        self.changed_at = -1.0  # by trio's clock: when something was last changed through here
+        self.answers: Shared[Response] = Shared()
+        self.looks: Shared[dict[str, Any]] = Shared()
         self._pool = Pool(self._connect, limit=CONNECTIONS, acquire_timeout_s=ANSWER_WITHIN_S)
 
     async def run(self) -> NoReturn:
@@ -58,25 +56,27 @@ class Desk:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
         """A connection for looking; what is asked on it changes nothing. Raises NotReady, DatabaseError."""
-        async with self._pool.connection() as conn, conn.transaction():
-            await conn.run(_READ_ONLY)
-            yield conn
+        async with self._pool.connection() as conn:
+            await conn.set_read_only(True)
+            async with conn.transaction():
+                yield conn
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Connection]:
         """A connection for one change, all of it or nothing; whoever watches is told. Raises NotReady, DatabaseError."""
-        async with self._pool.connection() as conn, conn.transaction():
-            await conn.run(_BOUNDED)
-            yield conn
-        self.shared.forget()
-        self.changed_at = trio.current_time()
+        async with self._pool.connection() as conn:
+            await conn.set_read_only(None)
+            async with conn.transaction():
+                yield conn
+        self.answers.forget()
+        self.looks.forget()
         self.reactor.announcer.written()
 
     async def _connect(self) -> Connection:
-        return await connect(self.reactor.plan.dsn, name="web")
+        return await connect(self.reactor.plan.dsn, name="web", settings=_SESSION)
 
     async def _listen(self) -> ListeningConnection:
-        return await self.reactor.sessions.open_unproven("stream")
+        return await self.reactor.sessions.open_unproven("stream", _PLANS)
 
     async def _tell_viewers(self, conn: Connection, number: int) -> None:
         await viewers.set_viewers(conn, self.reactor.identity.id, number)

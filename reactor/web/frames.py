@@ -11,6 +11,7 @@ from uuid import UUID
 from reactor.store.events import Event, Place, Skipped
 
 PULSE = b": \n\n"
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 def as_json(value: object) -> bytes:
@@ -21,6 +22,8 @@ def as_json(value: object) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _PLAIN:  # most are; what follows would cost a page of them a millisecond
+        return value
     if hasattr(value, "_asdict"):
         return {name: _plain(part) for name, part in value._asdict().items()}
     if is_dataclass(value) and not isinstance(value, type):

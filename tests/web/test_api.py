@@ -9,6 +9,7 @@ import trio
 
 from reactor.errors import DatabaseError
 from reactor.settings import Settings
+from reactor.store import events
 from reactor.web import Health, limits, run_web
 from reactor.web.api import api_routes
 from reactor.web.desk import Desk
@@ -92,6 +93,25 @@ async def test_reading_cannot_change_anything(database: str) -> None:
         with pytest.raises(DatabaseError, match="read-only"):
             async with it.desk.reading() as conn:
                 await conn.run("insert into ops_mission_steps (kind) values ('noop')")
+
+
+async def test_a_list_asked_for_while_its_table_was_small_reads_no_more_of_it_when_it_is_large(
+    database: str, sql: Session
+) -> None:
+    read = "select coalesce(seq_tup_read, 0) from pg_stat_xact_user_tables where relname = 'ops_agent_events'"
+    sql.execute("insert into ops_agent_events (kind, title) values ('a', 'x')")
+    sql.execute("vacuum analyze ops_agent_events")
+    async with house(database) as it:
+        for _ in range(12):  # more often than it takes to have a plan kept
+            async with it.desk.reading() as conn:
+                await events.last(conn, 20)
+        sql.execute(
+            "insert into ops_agent_events (kind, title) select 'a', 'x' from generate_series(1, 20000)"
+        )
+        async with it.desk.reading() as conn:
+            before = await conn.fetch_value(read) or 0
+            assert len(await events.last(conn, 20)) == 20
+            assert (await conn.fetch_value(read) or 0) - before == 0
 
 
 async def test_before_the_reactor_has_started_the_api_says_so() -> None:

@@ -69,3 +69,38 @@ async def test_an_error_is_shared_with_nobody() -> None:
         assert await shared.get("status", 60.0, works) == 7
     else:
         raise AssertionError("the error was swallowed")
+
+
+async def test_who_asks_afresh_gets_nothing_found_out_before_his_question(mock_clock: MockClock) -> None:
+    shared: Shared[int] = Shared()
+    dear = Dear()
+    dear.may.set()
+    assert await shared.get("room", 60.0, dear.ask) == 1
+    mock_clock.jump(0.1)
+    assert await shared.get("room", 60.0, dear.ask) == 1
+    assert await shared.get("room", 60.0, dear.ask, fresh=True) == 2
+
+
+async def test_what_took_long_is_given_for_longer_but_not_for_ever(mock_clock: MockClock) -> None:
+    shared: Shared[int] = Shared()
+    times = 0
+
+    async def slow() -> int:
+        nonlocal times
+        times += 1
+        mock_clock.jump(0.1)
+        return times
+
+    assert await shared.get("status", 1.0, slow) == 1
+    mock_clock.jump(1.9)
+    assert await shared.get("status", 1.0, slow) == 1
+    mock_clock.jump(0.2)
+    assert await shared.get("status", 1.0, slow) == 2
+
+    async def slower() -> int:
+        mock_clock.jump(60.0)
+        return 3
+
+    assert await shared.get("costs", 1.0, slower) == 3
+    mock_clock.jump(5.1)
+    assert await shared.get("costs", 1.0, slow) == 3

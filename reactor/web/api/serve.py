@@ -56,7 +56,7 @@ async def _answer(operation: Operation, desk: Desk, request: Request) -> Respons
         csrf_of(request),
     )
     if operation.shared_s:
-        return await desk.shared.get(
+        return await desk.answers.get(
             request.url.path + "?" + request.url.query,
             operation.shared_s,
             lambda: _read(operation, desk, asking),

@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import trio
-
 from reactor.engine.supervisor import Reactor
 from reactor.handlers.foresight import foresee
 from reactor.llm.metering import PRICES, price_of
@@ -65,28 +63,17 @@ class Panel:
     look: Looking
 
 
-class Looks:
-    """The latest look of every panel."""
+async def seen(desk: Desk, panel: Panel, *, fresh: bool = False) -> Values:
+    """What the panel shows: no older than a change made here; ``fresh``: no older than the question.
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._locks: dict[str, trio.Lock] = {}
-        self._seen: dict[str, tuple[float, Values]] = {}
+    Raises: NotReady: the database cannot be asked now.
+    """
 
-    async def at(self, panel: Panel, *, fresh: bool = False) -> Values:
-        """What the panel shows: half a second old at most, no older than a change made here, ``fresh`` than the question.
+    async def look() -> Values:
+        async with desk.reading() as conn:
+            return {"now": await show.now(conn), **await panel.look(desk, conn)}
 
-        Raises: NotReady: the database cannot be asked now.
-        """
-        asked_at = trio.current_time()
-        async with self._locks.setdefault(panel.name, trio.Lock()):
-            seen_at, values = self._seen.get(panel.name, (-1.0, {}))
-            if seen_at < (asked_at if fresh else max(asked_at - KEPT_FOR_S, self._desk.changed_at)):
-                seen_at = trio.current_time()
-                async with self._desk.reading() as conn:
-                    values = {"now": await show.now(conn), **await panel.look(self._desk, conn)}
-                self._seen[panel.name] = (seen_at, values)
-            return values
+    return await desk.looks.get(panel.name, KEPT_FOR_S, look, fresh=fresh)
 
 
 async def _bar(desk: Desk, conn: Connection) -> Values:

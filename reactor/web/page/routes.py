@@ -22,7 +22,7 @@ from reactor.web.desk import Desk
 from reactor.web.forms import form_of
 from reactor.web.page.assets import static
 from reactor.web.page.deeds import DEEDS, WHO
-from reactor.web.page.panels import PANELS, Looks
+from reactor.web.page.panels import PANELS, seen
 from reactor.web.page.render import render
 from reactor.web.page.sheets import SHEETS
 from reactor.web.problems import Explained, explain
@@ -43,7 +43,6 @@ class Page:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._looks = Looks(desk)
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -61,13 +60,13 @@ class Page:
         values: dict[str, Any] = {}
         try:
             for panel in PANELS.values():
-                values[panel.name] = await self._looks.at(panel)
+                values[panel.name] = await seen(self._desk, panel)
         except ReactorError as error:
             return await self._not_now(request, _explained(error))
         common = self._common(request)
         inside = {
-            name: Markup(render(f"panels/{name}.html", {**common, **seen, "panel": PANELS[name]}))  # noqa: S704 - our own template, which escapes
-            for name, seen in values.items()
+            name: Markup(render(f"panels/{name}.html", {**common, **look, "panel": PANELS[name]}))  # noqa: S704 - our own template, which escapes
+            for name, look in values.items()
         }
         return self._html(
             request, "page.html", {"panels": PANELS, "inside": inside, "place": values["feed"]["place"]}
@@ -79,10 +78,10 @@ class Page:
         if panel is None:
             raise HTTPException(404)
         try:
-            seen = await self._looks.at(panel, fresh=request.query_params.get("fresh") == "yes")
+            values = await seen(self._desk, panel, fresh=request.query_params.get("fresh") == "yes")
         except ReactorError as error:
             return self._refusal(request, error)
-        return self._html(request, f"panels/{panel.name}.html", {**seen, "panel": panel})
+        return self._html(request, f"panels/{panel.name}.html", {**values, "panel": panel})
 
     async def sheet(self, request: Request) -> Response:
         """One thing whole: for a script the sheet alone, else a page of its own."""
