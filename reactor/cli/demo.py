@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,6 +26,7 @@ from reactor.model.queues import TERMINAL, What
 from reactor.pg import Connection
 from reactor.settings import Settings
 from reactor.store import conversations, demo, enqueue, proposals, show
+from reactor.store import why as why_store
 from reactor.store.claimed import ClaimedRow
 
 T = TypeVar("T")
@@ -35,6 +37,8 @@ REAL_WAIT_S: Final = 180.0  # and with a model that thinks
 CALLS: Final = 25  # more than the demonstration makes
 USD_A_CALL: Final = 0.01  # more than a call costs at the default model's prices
 _GAP_S: Final = 0.05
+_ASK_WHY_EVERY_S: Final = 1.0
+_STOPS: Final = frozenset({"key_refused", "rate_limited", "breaker", "budget"})  # what `ops_why` calls them
 _LONGEST: Final = 150  # characters of a line
 COMPANY: Final = {
     "name": "Brightside Coffee",
@@ -55,6 +59,10 @@ TOLD: Final = (
 
 class DidNotHappenError(ReactorError):
     """A part of the demonstration did not happen; the message says which and why."""
+
+
+class NothingFoundError(DidNotHappenError):
+    """The model was asked and answered, and what it answered is nothing."""
 
 
 class Quiet:
@@ -79,7 +87,8 @@ def demo_command(here: bool, yes: bool) -> int:
     logs.configure(settings.log, "error")
     real = settings.provider() != "mock"
     if real:
-        say(f"this asks {settings.model} about {CALLS} times and costs at most ${CALLS * USD_A_CALL:.2f}")
+        most = "what policy llm_budget allows" if here else f"${CALLS * USD_A_CALL:.2f}"
+        say(f"this asks {settings.model} about {CALLS} times and costs at most {most}")
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError("a real model costs money: say --yes, or try it with VOXYZ_LLM=mock")
@@ -97,7 +106,7 @@ def demo_command(here: bool, yes: bool) -> int:
 
 async def _demo(settings: Settings, real: bool) -> int:
     began = trio.current_time()
-    missed: list[str] = []
+    missed: dict[str, ReactorError] = {}
     async with _at_work(settings) as place:
         conn = await place.connect("demo")
         try:
@@ -110,13 +119,17 @@ async def _demo(settings: Settings, real: bool) -> int:
                 try:
                     await part()
                 except ReactorError as error:
-                    missed.append(name)
+                    missed[name] = error
                     say(f"  {name} did not happen: {error}")
         finally:
             await conn.aclose()
     say()
     if missed:
         say(f"did not happen: {', '.join(missed)}")
+        if all(isinstance(error, NothingFoundError) for error in missed.values()):
+            say(
+                "Everything works: the model was asked, and had nothing to say there. Try again, or another VOXYZ_MODEL."
+            )
         return 1
     say(f"all of it happened, in {trio.current_time() - began:.0f} s. Your own: voxyz-reactor init, then run")
     return 0
@@ -149,15 +162,17 @@ class Teller:
     def __init__(self, conn: Connection, wait_s: float) -> None:
         self._conn = conn
         self._wait_s = wait_s
-        self._stamp = secrets.token_hex(
-            3
-        )  # a title of this run's own, so that only its second proposal is a repetition
+        # A title of this run's own, so that only its second proposal is a repetition.
+        self._stamp = secrets.token_hex(3)
+        self._talk: int | None = None
 
     def parts(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What happens, in order."""
         return {
             "the mission": self.mission,
-            "the conversation, its memories and its drift": self.conversation,
+            "the conversation": self.conversation,
+            "its memories": self.memories,
+            "its drift": self.drift,
             "the initiative": self.initiative,
             "the approval": self.approval,
             "the refusal": self.refusal,
@@ -177,25 +192,45 @@ class Teller:
             _line(f"{step.agent}, {step.kind}{' (simulated)' if step.simulated else ''}", step.said)
 
     async def conversation(self) -> None:
-        """Turns, what they left in memory, and who came nearer to whom."""
+        """Turns, each by somebody."""
         who = ("minion", "sage", "scout", "quill")
         id = await enqueue.roundtable(
             self._conn, "brainstorm", "What keeps people past the third bag?", participants=who
         )
         _head(f"conversation {id}", "brainstorm: What keeps people past the third bag?")
         await self._ended("roundtable", id)
+        self._talk = id
         said = await conversations.turns(self._conn, id)
         for turn in said:
             _line(turn.speaker, turn.dialogue)
-        memories = await demo.memories_of(self._conn, id)
-        drifts = await demo.drifts_of(self._conn, id)
-        for agent, kind, content, confidence in memories[:4]:
+        if not said:
+            raise NothingFoundError(f"nobody said anything in conversation {id}")
+
+    async def memories(self) -> None:
+        """What the conversation left in memory."""
+        found = await demo.memories_of(self._conn, self._talk) if self._talk else []
+        for agent, kind, content, confidence in found[:4]:
             _line(f"{agent} remembers ({kind}, {confidence})", content)
-        for one, other, before, after, reason in drifts[:4]:
+        if not found:
+            raise await self._undistilled("the model found nothing in it worth remembering")
+
+    async def drift(self) -> None:
+        """Who came nearer to whom, and who moved apart."""
+        found = await demo.drifts_of(self._conn, self._talk) if self._talk else []
+        for one, other, before, after, reason in found[:4]:
             _line(f"{one} and {other}: {before} → {after}", reason)
-        for name, rows in (("turns", said), ("memories", memories), ("drift", drifts)):
-            if not rows:
-                raise DidNotHappenError(f"there are no {name} of conversation {id}")
+        if not found:
+            raise await self._undistilled("the model saw nobody come nearer or move apart")
+
+    async def _undistilled(self, otherwise: str) -> DidNotHappenError:
+        """Why nothing came of the conversation."""
+        if self._talk is None:
+            return DidNotHappenError("there was no conversation")
+        problem, left_out = await demo.distilled(self._conn, self._talk)
+        if problem is not None:
+            return DidNotHappenError(f"what the model made of it could not be read: {problem}")
+        strangers = f" ({left_out} of its notes name nobody who took part)" if left_out else ""
+        return NothingFoundError(otherwise + strangers)
 
     async def initiative(self) -> None:
         """An agent that was told a few things has an idea of its own."""
@@ -206,7 +241,7 @@ class Teller:
         await self._ended("initiative", id)
         found = await demo.initiative(self._conn, id)
         if found is None:
-            raise DidNotHappenError("sage found nothing worth doing")
+            raise NothingFoundError("sage found nothing worth doing")
         proposal, title, status, reason = found
         _line(f"proposal {proposal}, {status}", title if not reason else f"{title}: {reason}")
 
@@ -256,15 +291,36 @@ class Teller:
             found = await show.state(self._conn, what, id)
             return (found.status, found.failure_reason) if found and found.status in TERMINAL else None
 
-        status, reason = await self._until(look, f"{what} {id} did not end")
+        async def stopped() -> str | None:
+            why = await why_store.why(self._conn, what, id)
+            return why.sentence if why.code in _STOPS and await self._is_later(why.facts["until"]) else None
+
+        status, reason = await self._until(look, f"{what} {id} did not end", stopped)
         if status != "succeeded":
             raise DidNotHappenError(f"{what} {id} {status}: {reason or 'no reason given'}")
 
-    async def _until(self, look: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
-        give_up_at = trio.current_time() + self._wait_s
+    async def _is_later(self, until: str | None) -> bool:
+        """Whether that is further off than this one waits."""
+        give_up_at = await show.now(self._conn) + timedelta(seconds=self._wait_s)
+        return until is not None and datetime.fromisoformat(until) > give_up_at
+
+    async def _until(
+        self,
+        look: Callable[[], Awaitable[T | None]],
+        otherwise: str,
+        stopped: Callable[[], Awaitable[str | None]] | None = None,
+    ) -> T:
+        """What ``look`` finds. Raises DidNotHappenError: nothing in time, or ``stopped`` says why there will be nothing."""
+        began = trio.current_time()
+        ask_why_at = began + _ASK_WHY_EVERY_S
         while (found := await look()) is None:
-            if trio.current_time() > give_up_at:
+            now = trio.current_time()
+            if now > began + self._wait_s:
                 raise DidNotHappenError(f"{otherwise} within {self._wait_s:g} s")
+            if stopped is not None and now > ask_why_at:
+                ask_why_at = now + _ASK_WHY_EVERY_S
+                if (why := await stopped()) is not None:
+                    raise DidNotHappenError(why)
             await trio.sleep(_GAP_S)
         return found
 

@@ -272,7 +272,8 @@ class Conversation:
         return await self._land(found, reply)
 
     async def _land(self, found: Distillate, reply: LLMReply) -> Outcome:
-        landing = found.landing(self._plan.participants, formal=self._format.formal)
+        people = [self._agent(one) for one in self._plan.participants]
+        landing = found.landing(people, formal=self._format.formal)
         simulated = reply.simulated or self._simulated()
         async with self._context.pool.connection() as conn:
             landed = await store.land(conn, self._row.id, self._row.token, landing, simulated=simulated)

@@ -1,15 +1,17 @@
 """What must come back when a conversation is distilled.
 
-Too much, too long or too unsure is left out here; of the wrong type is refused, and the gateway asks once more. Who took
-part is checked where it lands.
+Too much, too long or too unsure is left out here, and so is what names nobody who took part; of the wrong type is
+refused, and the gateway asks once more. Who took part is checked again where it lands.
 """
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reactor.llm.fences import clean, cut
+from reactor.model.people import Agent
 
 MOST_MEMORIES: Final = 6
 LEAST_CONFIDENCE: Final = 0.55
@@ -72,22 +74,45 @@ class Distillate(_Part):
     drifts: Annotated[list[Moved], _at_most(66)]
     action_items: Annotated[list[Agreed], _at_most(MOST_ITEMS)] = Field(default_factory=list)
 
-    def landing(self, participants: Collection[str], *, formal: bool) -> dict[str, Any]:
-        """What may land: the surest memories of those who took part, drifts between them, items of formal formats."""
-        kept = [
-            one
+    def landing(self, people: Sequence[Agent], *, formal: bool) -> dict[str, Any]:
+        """What may land: the surest memories of ``people``, drifts between them, items of formal formats.
+
+        ``left_out``: how many memories and drifts name somebody else; absent when none does.
+        """
+        ids = _ids(people)
+        memories = [
+            one.model_copy(update={"agent_id": ids[_bare(one.agent_id)]})
             for one in self.memories
-            if one.agent_id in participants and one.confidence >= LEAST_CONFIDENCE
+            if _bare(one.agent_id) in ids
         ]
-        kept = sorted(kept, key=lambda one: -one.confidence)[:MOST_MEMORIES]
         drifts = [
-            one
+            one.model_copy(update={"agent_a": ids[_bare(one.agent_a)], "agent_b": ids[_bare(one.agent_b)]})
             for one in self.drifts
-            if {one.agent_a, one.agent_b} <= set(participants) and one.agent_a != one.agent_b
+            if {_bare(one.agent_a), _bare(one.agent_b)} <= ids.keys()
         ]
+        items = [
+            one.model_copy(update={"agent_id": ids.get(_bare(one.agent_id), one.agent_id)})
+            for one in self.action_items
+        ]
+        kept = sorted(
+            (one for one in memories if one.confidence >= LEAST_CONFIDENCE), key=lambda one: -one.confidence
+        )[:MOST_MEMORIES]
+        left_out = len(self.memories) - len(memories) + len(self.drifts) - len(drifts)
         return {
             "summary": self.summary,
             "memories": [one.model_dump() for one in kept],
-            "drifts": [one.model_dump() for one in drifts],
-            "action_items": [one.model_dump() for one in self.action_items] if formal else [],
+            "drifts": [one.model_dump() for one in drifts if one.agent_a != one.agent_b],
+            "action_items": [one.model_dump() for one in items] if formal else [],
+            **({"left_out": left_out} if left_out else {}),
         }
+
+
+def _ids(people: Sequence[Agent]) -> dict[str, str]:
+    """Whom a name means: an id, else what only one of them is called. Models mix the two up."""
+    called = Counter(_bare(one.display_name) for one in people)
+    names = {_bare(one.display_name): one.id for one in people if called[_bare(one.display_name)] == 1}
+    return {**names, **{_bare(one.id): one.id for one in people}}
+
+
+def _bare(name: str) -> str:
+    return " ".join(name.split()).casefold()

@@ -84,9 +84,12 @@ class Fitter:
         return [self._fit(part, item, f"{name} {place + 1}", level + 1) for place, item in enumerate(given)]
 
     def _number(self, schema: Mapping[str, Any], value: Any, name: str, *, whole: bool) -> float:
-        low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 10))
-        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+        given = isinstance(value, int | float) and not isinstance(value, bool)
+        low = schema.get("minimum", schema.get("exclusiveMinimum", min(0, value) if given else 0))
+        high = schema.get(
+            "maximum", schema.get("exclusiveMaximum", max(low + 10, value) if given else low + 10)
+        )
+        if given and low <= value <= high:
             return int(value) if whole else round(value, 3)
         steps = int(high - low) + 1 if whole else 1000
         at = self._dice.roll(name, max(1, steps))

@@ -12,7 +12,7 @@ where step.mission_id = %(id)s
 order by step.seq, step.id;
 
 -- name: memories_of
--- What a conversation left behind: who, type, content, confidence.
+-- What a conversation left behind, or was remembered before it and came up again: who, type, content, confidence.
 select
   memory.agent_id,
   memory.type,
@@ -20,6 +20,12 @@ select
   memory.confidence
 from ops_agent_memory as memory
 where memory.source_trace_id like 'roundtable:' || %(id)s::bigint || ':%%'
+  or exists (
+    select
+    from ops_memory_confirmations as confirmation
+    where confirmation.memory_id = memory.id
+      and confirmation.source_trace_id like 'roundtable:' || %(id)s::bigint || ':%%'
+  )
 order by memory.id;
 
 -- name: drifts_of
@@ -34,6 +40,14 @@ from ops_agent_relationships as pair
 cross join lateral jsonb_array_elements(pair.drift_log) as entry (value)
 where entry.value ->> 'source' ~ ('^roundtable:' || %(id)s::bigint || '(:|$)')
 order by pair.agent_a, pair.agent_b;
+
+-- name: distilled
+-- What came of distilling a conversation: why it could not be read, and how many memories and drifts named nobody in it.
+select
+  row.result ->> 'problem',
+  coalesce((row.result ->> 'left_out')::integer, 0)
+from ops_roundtable_queue as row
+where row.id = %(id)s;
 
 -- name: tell
 -- The agent remembers what a person told it; returns the memory.

@@ -35,6 +35,13 @@ async def drifts_of(conn: Connection, roundtable_id: int) -> list[tuple[Any, ...
     return await conn.fetch_all(_SQL["drifts_of"], {"id": roundtable_id})
 
 
+async def distilled(conn: Connection, roundtable_id: int) -> tuple[str | None, int]:
+    """Why a conversation could not be distilled, else None; how many memories and drifts named nobody who took part."""
+    row = await conn.fetch_row(_SQL["distilled"], {"id": roundtable_id})
+    assert row is not None
+    return row[0], row[1]
+
+
 async def tell(conn: Connection, agent: str, content: str, trace: str) -> int:
     """The agent remembers what a person told it; returns the memory."""
     memory: int = await conn.fetch_value(_SQL["tell"], {"agent": agent, "content": content, "trace": trace})

@@ -217,7 +217,9 @@ begin
   into formal
   from ops_conversation_formats as known
   where known.format = talk.format;
-  landed := jsonb_build_object('summary', distillate ->> 'summary', 'learned', learns);
+  landed := jsonb_strip_nulls(
+    jsonb_build_object('summary', distillate -> 'summary', 'learned', learns, 'left_out', distillate -> 'left_out')
+  );
   if learns then
     landed := landed || jsonb_build_object(
       'action_items', ops_land_action_items(

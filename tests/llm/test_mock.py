@@ -287,6 +287,20 @@ def test_drifts_are_between_participants_and_of_both_signs() -> None:
     assert downs
 
 
+def test_a_drift_stays_what_it_is_where_the_shape_names_no_limits() -> None:
+    # So do the shapes that the provider's SDK sends.
+    shape = Distillate.model_json_schema()
+    limits = [shape["$defs"]["Drift"]["properties"]["drift"].pop(limit) for limit in ("minimum", "maximum")]
+    request = LLMRequest(
+        purpose="distil",
+        messages=(Message("user", "What did it come to?"),),
+        material=Material(said=tuple(talk("pricing", 9, PEOPLE)), participants=tuple(PEOPLE)),
+    )
+    drifts = Distillate.model_validate_json(compose(request, shape)).drifts
+    assert limits == [-0.03, 0.03]
+    assert {drift.drift > 0 for drift in drifts} == {True, False}
+
+
 def test_two_people_alone_drift_apart_or_together() -> None:
     signs = {
         drift.drift > 0

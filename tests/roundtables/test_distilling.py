@@ -100,6 +100,42 @@ async def test_only_those_who_took_part_learn_and_only_what_is_sure(database: st
     assert one(sql, "select count(*) from ops_mission_proposals") == 0
 
 
+async def test_those_who_took_part_are_known_by_what_they_are_called_too(database: str, sql: Sql) -> None:
+    sql.execute("update ops_agents set display_name = 'Dr. Sage' where id = 'sage'")
+    queue(sql, "brainstorm", "tea", "sage", "xalt")
+    outcome = await hold(
+        database,
+        distillate(
+            memories=[learnt("Dr. Sage", "Tea sells at dawn."), learnt("XALT", "Nobody reads long mails.")],
+            drifts=[moved("Xalt", "dr. sage", 0.02)],
+            action_items=[item("Find out who drinks tea at dawn", "Xalt")],
+        ),
+    )
+    assert isinstance(outcome, Done)
+    assert sql.execute("select agent_id from ops_agent_memory order by 1").fetchall() == [
+        ("sage",),
+        ("xalt",),
+    ]
+    assert one(sql, "select agent_a || agent_b from ops_relationship_sources") == "sagexalt"
+    assert one(sql, "select agent_id from ops_mission_proposals") == "xalt"
+    assert "left_out" not in outcome.result
+
+
+async def test_what_names_nobody_who_took_part_is_counted(database: str, sql: Sql) -> None:
+    id = queue(sql, "watercooler", "tea", "sage", "xalt")
+    outcome = await hold(
+        database,
+        distillate(
+            memories=[learnt("the writer", "Tea sells at dawn."), learnt("quill", "Not there.")],
+            drifts=[moved("sage", "the team", 0.02)],
+        ),
+    )
+    assert isinstance(outcome, Done)
+    assert (outcome.result["memories"], outcome.result["drifts"], outcome.result["left_out"]) == (0, 0, 3)
+    told = one(sql, "select metadata from ops_agent_events where kind = 'roundtable_distilled'")
+    assert (told["roundtable_id"], told["left_out"]) == (id, 3)
+
+
 async def test_a_day_has_room_for_three_action_items(database: str, sql: Sql) -> None:
     for number in range(2):
         queue(sql, "brainstorm", f"tea {number}", "sage", "xalt")

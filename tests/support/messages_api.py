@@ -5,6 +5,7 @@ what it was asked. ``python -m tests.support.messages_api`` serves until killed 
 """
 
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -17,7 +18,11 @@ import trio
 
 from reactor.llm.metering import estimate_tokens
 from reactor.llm.mock import compose
-from reactor.llm.request import LLMRequest, Message
+from reactor.llm.request import LLMRequest, Material, Message, Said
+from reactor.model.people import Agent
+
+_ONE = re.compile(r"([a-z][a-z0-9_-]*) \(([^()]*)\)")  # of the cast: id and name
+_TURN = re.compile(r"^(\d+)\. ([^:]+): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,20 @@ def message(asked: Asked, text: str | None = None, **other: Any) -> bytes:
 def good_answer(asked: Asked) -> str:
     """Words, or JSON of the shape that was asked for."""
     shape = asked.body.get("output_config", {}).get("format")
-    question = LLMRequest(purpose="step:plan", messages=(Message("user", asked.prompt),))
+    purpose, material = "step:plan", Material()
+    if shape and "drifts" in shape["schema"]["properties"]:
+        purpose, material = "distil", _talk(asked)
+    question = LLMRequest(purpose=purpose, messages=(Message("user", asked.prompt),), material=material)
     return compose(question, shape["schema"]) if shape else compose(question, None)
+
+
+def _talk(asked: Asked) -> Material:
+    """The conversation to be distilled: who took part, and what they said, as the prompt has it."""
+    cast, _, rest = asked.body["messages"][0]["content"].partition("\n")
+    people = tuple(Agent(id, name) for id, name in _ONE.findall(cast))
+    ids = {one.display_name: one.id for one in people}
+    said = (Said(ids[who], words, int(turn)) for turn, who, words in _TURN.findall(rest) if who in ids)
+    return Material(participants=people, said=tuple(said))
 
 
 def well(asked: Asked) -> Say:
