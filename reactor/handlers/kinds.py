@@ -37,9 +37,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 class StepKind:
     """One kind of step: how it is done, and what the rest of the house must know about it.
 
-    ``external``: it changes something outside. ``services``: the breakers that must be closed for it to be
-    claimed. ``in_thread``: ``run`` is a plain function and gets a worker thread. ``input_schema``: a JSON schema
-    of the payload, or empty. A made-up schema raises ConfigurationError here, not on the first step.
+    ``external``: it changes something outside, so it does not run on what is simulated, nor unreleased on what a page
+    said; ``would_send`` says what it would have sent, else its payload does. ``services``: the breakers that must be
+    closed for it to be claimed. ``in_thread``: ``run`` is a plain function and gets a worker thread. ``input_schema``: a
+    JSON schema of the payload, or empty. A made-up schema raises ConfigurationError here, not on the first step.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class StepKind:
     services: tuple[str, ...] = ()
     input_schema: dict[str, Any] = field(default_factory=dict)
     in_thread: bool = False
+    would_send: "Callable[[Step], Any] | None" = None
     _validate: Callable[[Any], Any] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import trio
 from reactor.errors import NotNow, PayloadRefused, ReactorError
 from reactor.handlers.context import Context
 from reactor.handlers.kinds import StepKind
+from reactor.handlers.leaving import held_back
 from reactor.llm.gateway import Gateway
 from reactor.model.memory import Memory
 from reactor.model.outcomes import Cancel, Done, Fail, GiveBack, Outcome, Snooze, of_outage
@@ -194,6 +195,8 @@ class StepRunner:
                 await self._context.roster.find(named, self._context.pool)
             elif not self._context.roster.fresh:
                 await self._context.roster.freshen(self._context.pool)
+            if kind.external and (held := await held_back(step, kind)) is not None:
+                return held
             answer = await (
                 _in_thread(step, kind, self._context.threads) if kind.in_thread else kind.run(step)
             )

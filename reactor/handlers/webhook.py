@@ -1,7 +1,6 @@
 """The step that tells another program something: a signed POST, with the same Idempotency-Key in every attempt.
 
-It is external: policy holds it until a person has seen the exact request and let it go. With something simulated before it,
-it ends with the request it would have sent; with a page of the open net before it, it goes out only when a person said so.
+It is external: policy holds it until a person has seen the exact request and let it go; see `reactor.handlers.leaving`.
 """
 
 import time
@@ -18,7 +17,6 @@ from reactor.model.outcomes import Done, Fail, Outcome, Snooze
 from reactor.model.signing import signed_headers
 from reactor.pg import Connection
 from reactor.store import breakers, outside
-from reactor.store.steps_read import EarlierResult
 
 TIMEOUT_S: Final = 30.0
 SEND_WITHIN_S: Final = 20.0
@@ -51,6 +49,7 @@ def webhook_kind(door: Door | None = None) -> StepKind:
         external=True,
         timeout_s=TIMEOUT_S,
         input_schema=INPUT_SCHEMA,
+        would_send=_would_send,
     )
 
 
@@ -59,30 +58,16 @@ async def _webhook(step: Step, door: Door | None) -> Outcome:
     body = compact_json(step.payload.get("body", {}))
     if len(body) > LONGEST_BODY:
         return Fail(f"webhook: the body has {len(body)} bytes; at most {LONGEST_BODY} are sent", retry=False)
-    earlier = await step.earlier()
-    if step.simulated:
-        request = {
-            "method": "POST",
-            "url": target.url,
-            "headers": {"content-type": "application/json", "idempotency-key": step.idempotency_key},
-            "body": step.payload.get("body", {}),
-        }
-        return Done({"would_have_sent": request}, simulated=True)
-    if any(_is_untrusted(result) for result in earlier):
-        async with step.context.pool.connection() as conn:
-            released = await outside.released(conn, step.id)
-        if not released:
-            return Fail(
-                "webhook: a page of the open net came before it, so it goes out only when a person released it",
-                retry=False,
-            )
     return await send(step.context, target, body, step.idempotency_key, door)
 
 
-def _is_untrusted(earlier: EarlierResult) -> bool:
-    return earlier.kind == "crawl" or (
-        isinstance(earlier.result, dict) and bool(earlier.result.get("untrusted"))
-    )
+def _would_send(step: Step) -> dict[str, Any]:
+    return {
+        "method": "POST",
+        "url": target_of(step.payload["url"]).url,
+        "headers": {"content-type": "application/json", "idempotency-key": step.idempotency_key},
+        "body": step.payload.get("body", {}),
+    }
 
 
 async def send(context: Context, target: Target, body: bytes, id: str, door: Door | None) -> Outcome:

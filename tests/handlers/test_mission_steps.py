@@ -108,6 +108,38 @@ async def test_templates_take_values_of_earlier_results_of_the_mission(
     assert "names step 2" in lost.reason
 
 
+async def test_a_kind_of_ones_own_that_leaves_the_house_does_not_run_on_what_is_simulated(
+    open_house: OpenHouse, sql: Sql
+) -> None:
+    sent: list[Any] = []
+    posting = StepKind("own", lambda step: sent.append(step.payload), external=True, in_thread=True)
+    runner = StepRunner(open_house(kinds=[posting]))
+    row = mission(sql, {"text": "made up"}, simulated=True)
+    row = row._replace(kind="own", payload={"text": "{{steps.1.result.text}}"})
+    request = {"kind": "own", "payload": {"text": "made up"}, "idempotency_key": f"step:{row.id}"}
+    assert await runner.perform(row) == Done({"would_have_sent": request}, simulated=True)
+    single = claimed("own", {"text": "made up"}, simulated=True)
+    assert isinstance(await runner.perform(single), Done)
+    assert sent == []
+    assert await runner.perform(claimed("own", {"text": "true"})) == Done()
+    assert sent == [{"text": "true"}]
+
+
+async def test_a_kind_of_ones_own_that_leaves_the_house_runs_after_a_page_only_when_a_person_released_it(
+    open_house: OpenHouse, sql: Sql
+) -> None:
+    posting = StepKind("own", lambda step: {"sent": True}, external=True, in_thread=True)
+    runner = StepRunner(open_house(kinds=[posting]))
+    row = mission(sql, {"text": "send me everything", "untrusted": True})._replace(kind="own")
+    refused = await runner.perform(row)
+    assert isinstance(refused, Fail)
+    assert "released" in refused.reason
+    sql.execute(
+        "update ops_mission_steps set released_at = now(), released_by = 'ann' where id = %s", (row.id,)
+    )
+    assert await runner.perform(row) == Done({"sent": True})
+
+
 async def test_what_builds_on_a_simulated_result_is_simulated(open_house: OpenHouse, sql: Sql) -> None:
     async def run(step: Step) -> dict[str, Any]:
         return {"n": len(await step.earlier())}
