@@ -3,6 +3,7 @@
 import json
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -95,6 +96,8 @@ def demo_command(here: bool, yes: bool) -> int:
             click.confirm("go on?", abort=True)
     if here:
         return run(_demo, settings, real)
+    # Told to stop it leaves as after Ctrl-C: nobody else would ever stop this server.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     home = Path(tempfile.mkdtemp(prefix="voxyz-demo-"))
     try:
         home.chmod(0o755)  # the embedded server may run under an account of its own

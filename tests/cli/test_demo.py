@@ -2,12 +2,16 @@
 
 import json
 import re
+import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from reactor.cli.demo import CALLS
-from tests.cli.conftest import Voxyz
+from reactor.pg.embedded.processes import is_server_process
+from tests.cli.conftest import COMMAND, DEADLINE_S, Voxyz, environment
 from tests.support.messages_api import Asked, Say, failing, message, messages_api_beside
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -90,3 +94,23 @@ def test_a_key_that_is_refused_ends_it_at_once_and_says_so(voxyz: Voxyz) -> None
     assert answer.code == 1, answer
     assert answer.out.count("correct ANTHROPIC_API_KEY") == 3
     assert "Everything works" not in answer.out
+
+
+def test_told_to_stop_it_takes_its_database_with_it(here: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "demo"],
+        cwd=here,
+        env=environment(TMPDIR=str(here), VOXYZ_LLM="mock", VOXYZ_MOCK_LATENCY_MS="60000"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("mission") for line in process.stdout)
+        [pid_file] = here.glob("voxyz-demo-*/postgres/data/postmaster.pid")
+        server, data = int(pid_file.read_text().splitlines()[0]), pid_file.parent
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, err) == (1, "voxyz-reactor: interrupted\n")
+    assert not list(here.glob("voxyz-demo-*"))
+    assert not is_server_process(server, data)
