@@ -78,6 +78,7 @@ class Dispatcher:
     ) -> None:
         self.queue = queue
         self.sleeping = False
+        self.sleeps = 0
         self.woken = dict.fromkeys(Via, 0)
         self.missed_wakes = 0
         self.wake_tally = WakeTally()
@@ -107,6 +108,10 @@ class Dispatcher:
     def freed(self) -> None:
         """The executor has room again."""
         self._room.set()
+
+    def slept_since(self, sleeps: int) -> bool:
+        """Whether it sleeps the sleep that was its last when ``sleeps`` was read: it has looked for nothing since."""
+        return self.sleeping and self.sleeps == sleeps and self._wake.heard is None
 
     async def run(self) -> NoReturn:
         """Dispatch for ever; while the database is away, try again with backoff.
@@ -161,6 +166,7 @@ class Dispatcher:
 
     async def _sleep(self, due_s: float | None) -> Via:
         self.sleeping = True
+        self.sleeps += 1
         at_most_s = LONGEST_SLEEP_S if due_s is None else min(due_s + DUE_MARGIN_S, LONGEST_SLEEP_S)
         try:
             heard = await self._wake.wait(at_most_s)

@@ -300,7 +300,9 @@ class Reactor:
 
         def written(items: list[Item]) -> None:
             line.dispatcher.freed()
-            if queue in self.terms.limited:  # the places are in the database: there may be one now
+            # The places of a limit are in the database: there may be one now. And while nobody listens, the next step
+            # of a mission, or an attempt that is due later, is heard of here or not at all.
+            if queue in self.terms.limited or not self.listener.up:
                 wake.ring(Via.NEWS)
 
         completer = Completer(

@@ -110,14 +110,15 @@ class Sweeper:
         self._terms(beat.terms)
         for queue in due_now:
             self._next[queue] = now + self._every_s[queue]
-        found = [queue for queue in due_now if beat.due[queue]]
+        found = {queue: self._lines[queue].dispatcher.sleeps for queue in due_now if beat.due[queue]}
         if found and listening:  # what was committed just now has its ring on the way, behind our answer
             await trio.sleep(RING_MAY_TAKE_S)
-        for queue in found:
+        for queue, sleeps in found.items():
             line = self._lines[queue]
-            unheard = listening and line.bell.held and line.wake.heard is None
-            line.wake.ring(Via.SWEEP)
-            if unheard:
+            # Who has looked since met those rows; what it finds now may be a later one, with its ring on the way.
+            missed = line.dispatcher.slept_since(sleeps)
+            line.wake.ring(Via.SWEEP if missed else Via.NEWS)
+            if missed and listening and line.bell.held:
                 await line.bell.prove()
         self._watched(beat.watched)
         if beat.strangers:

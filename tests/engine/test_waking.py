@@ -110,6 +110,32 @@ async def test_with_every_ring_lost_the_sweeps_find_the_rows(
         assert missed(reactor) == 3  # a listener that is trusted, and work nobody announced: made visible
 
 
+async def test_a_row_that_comes_with_the_sweep_has_its_ring_on_the_way_and_is_not_missed(
+    database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactor.engine.sweeps.RING_MAY_TAKE_S", 1.5)
+    async with reactor_on(database, Memory()) as reactor:
+        beaten_at = scalar(sql, "select heartbeat_at from ops_workers")
+        _insert_in_silence(sql)
+        reactor.sweeper._next[Queue.MISSION] = 0.0
+        reactor.sweeper.beat_now()
+        await until(lambda: scalar(sql, "select heartbeat_at from ops_workers") > beaten_at)
+        await until_status(
+            sql, insert(sql), "succeeded"
+        )  # a ring that comes meanwhile finds what the sweep saw
+        await settled(reactor)
+        just_now = _insert_in_silence(sql)
+        await until_status(sql, just_now, "succeeded")
+        assert missed(reactor) == 0
+        assert woken(reactor, Via.SWEEP) == 0
+
+
+def _insert_in_silence(sql: Session) -> int:
+    with sql.transaction():
+        sql.execute("set local ops.ring = 'off'")
+        return insert(sql)
+
+
 async def test_a_transaction_that_keeps_silent_is_found_by_the_sweep(database: str, sql: Session) -> None:
     async with reactor_on(database, Memory(), sweep_s=dict.fromkeys(Queue, 0.2)):
         with sql.transaction():

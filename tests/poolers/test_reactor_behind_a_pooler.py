@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from reactor.engine import listener as listener_module
 from reactor.engine.wake import Via
-from reactor.model.outcomes import Done, Outcome
+from reactor.model.outcomes import Done, Fail, Outcome
 from reactor.model.queues import Queue
-from reactor.store.claimed import ClaimedRow
+from reactor.store.claimed import ClaimedRow, ClaimedStep
 from tests.cli.conftest import COMMAND, environment
 from tests.engine.support import (
     SWEEPS_OFF,
@@ -80,6 +80,22 @@ async def test_it_works_on_sweeps_alone_and_leaves_nothing_on_the_backends(
     assert line["event"] == "deaf"
     assert "set DIRECT_URL" in line["reason"]
     assert await left_behind(transactions, database) == []
+
+
+async def test_it_needs_no_sweep_for_what_its_own_outcomes_make_due(
+    database: str, sql: Session, transactions: PgBouncer
+) -> None:
+    async def once_more(row: ClaimedRow) -> Outcome:
+        assert isinstance(row, ClaimedStep)
+        return Fail("once more") if (row.seq, row.attempt) == (2, 1) else Done()
+
+    id = mission(sql, "noop", "noop", "noop")
+    memory = Memory(once_more)
+    async with reactor_on(transactions.dsn_of(name_of(database)), memory, asleep=False) as reactor:
+        assert reactor.listener.deaf
+        await until_none_unfinished(sql)
+    assert scalar(sql, "select status from ops_missions where id = %s", id) == "succeeded"
+    assert len(memory.began_ids) == 4
 
 
 def test_the_look_at_the_backends_sees_what_a_careless_client_leaves(
