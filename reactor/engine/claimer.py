@@ -9,6 +9,11 @@ every sleep and once a second when busy, and takes at most a tenth of the time.
 A claim's commit does not wait for the disk, nor for a replica: between an insert and its handler there is one such wait, the
 writer's own. A server that crashes within about half a second may forget the claim; then the row is queued again, as after a
 crash of ours, and what was begun is fenced out. A completion waits, and what it waits for has its claim before it.
+
+A trigger or a constraint of somebody's own may refuse one row, and a claim is one statement: it is refused with all rows
+beside it. Then they are claimed one by one. When others can be, the fault is that row's: it fails with the refusal as its
+reason. One that refuses this change too is passed over, claim after claim, until it no longer does; while every row is
+refused the fault may be anybody's, and all of them wait.
 """
 
 from collections import deque
@@ -20,10 +25,10 @@ from uuid import UUID, uuid4
 import structlog
 import trio
 
-from reactor.errors import DatabaseError, PoolTimeout
+from reactor.errors import AccessDenied, DatabaseError, PoolTimeout
 from reactor.model.queues import Queue
-from reactor.pg import Pool
-from reactor.store import queues, steps
+from reactor.pg import Connection, Pool
+from reactor.store import queues, refusals, steps
 from reactor.store.claimed import ClaimedRow
 from reactor.store.queues import Place, Taker
 
@@ -72,6 +77,7 @@ class Claimer:
         self._top_allowed = 0.0
         self._cost_s = 0.0  # of the last claim that was answered
         self._in_doubt: list[UUID] = []
+        self._passed_over: dict[int, str] = {}  # rows that refuse any change, and why
 
     def may_take_something(self) -> bool:
         """Whether there is any kind whose services are open."""
@@ -121,20 +127,73 @@ class Claimer:
                 await steps.begin_missions(conn, missions)
 
     async def _ask(self, limit: int, places: list[Place]) -> tuple[list[ClaimedRow], UUID]:
+        if self._passed_over:
+            return await self._ask_singly(limit)
+        try:
+            return await self._ask_at_once(limit, places)
+        except DatabaseError as error:
+            if error.transient or isinstance(error, AccessDenied):
+                raise
+            self._places.clear()
+            return await self._ask_singly(limit, error)
+
+    async def _ask_singly(
+        self, limit: int, refusal: DatabaseError | None = None
+    ) -> tuple[list[ClaimedRow], UUID]:
+        """As `_ask_at_once`, past the rows that are refused. Raises: DatabaseError: every row is, not only some."""
+        token = uuid4()
+        try:
+            async with self._pool.connection() as conn:
+                limited = await self._begin(conn)
+                rows, refused = await refusals.claim_singly(
+                    conn, self.queue, self._taker(), token=token, limit=limit, limited=limited
+                )
+        except PoolTimeout:
+            raise
+        except DatabaseError:
+            self._in_doubt.append(token)
+            raise
+        self._passed_over = {one.id: one.reason for one in refused if one.id in self._passed_over}
+        others = [one for one in refused if one.id not in self._passed_over]
+        if not rows and (others or refusal is not None):
+            raise refusal or DatabaseError(others[0].reason)
+        for one in others:
+            if not await self._fails(one):
+                self._passed_over[one.id] = one.reason
+        return rows, token
+
+    async def _fails(self, refused: refusals.Refused) -> bool:
+        """The row has failed with its reason; False when it cannot even do that."""
+        failed = True
+        try:
+            async with self._pool.connection() as conn:
+                await refusals.fail(conn, self.queue, refused)
+        except DatabaseError as error:
+            if error.transient or isinstance(error, AccessDenied):
+                return True  # not now: the next claim meets it again
+            failed = False
+        log.warning(
+            "row_refused", queue=self.queue.value, id=refused.id, failed=failed, reason=refused.reason
+        )
+        return failed
+
+    async def _begin(self, conn: Connection) -> bool:
+        """What a broken claim left is given back, what we hold is counted; returns whether the queue is limited."""
+        while self._in_doubt:
+            await queues.release(conn, self.queue, self._taker().worker, self._in_doubt[-1])
+            self._in_doubt.pop()
+        limited = self._limited()
+        if limited and not self._all_counted:  # what we took between the limit's birth and our hearing of it
+            await queues.count_in(conn, self.queue, self._held())
+        self._all_counted = limited
+        return limited
+
+    async def _ask_at_once(self, limit: int, places: list[Place]) -> tuple[list[ClaimedRow], UUID]:
         token = uuid4()
         taker = self._taker()
         try:
             async with self._pool.connection() as conn:
-                while self._in_doubt:
-                    await queues.release(conn, self.queue, taker.worker, self._in_doubt[-1])
-                    self._in_doubt.pop()
-                limited = self._limited()
-                if (
-                    limited and not self._all_counted
-                ):  # what we took between the limit's birth and our hearing of it
-                    await queues.count_in(conn, self.queue, self._held())
-                self._all_counted = limited
-                claim = queues.claim_within_limit if limited else queues.claim
+                claim = queues.claim_within_limit if await self._begin(conn) else queues.claim
                 began_at = (
                     trio.current_time()
                 )  # not before: an outage that is waited out costs the database nothing

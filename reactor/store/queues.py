@@ -110,7 +110,11 @@ async def claim(
         values["priorities"] = bigints(place.priority for place in places)
         values["after_run_at"] = [place.run_at for place in places]
         values["after_id"] = bigints(place.id for place in places)
-    rows = await conn.fetch_all(_SQL[queue][statement], values)
+    return rows_of(queue, await conn.fetch_all(_SQL[queue][statement], values))
+
+
+def rows_of(queue: Queue, rows: Iterable[Sequence[Any]]) -> list[ClaimedRow]:
+    """The rows of ``queue`` as handlers get them, from the columns a claim returns."""
     make = _ROWS[queue]._make
     return [make(row) for row in rows]
 

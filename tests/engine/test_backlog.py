@@ -19,6 +19,7 @@ from tests.engine.support import (
     insert,
     insert_into,
     missed,
+    mission,
     reactor_on,
     scalar,
     settled,
@@ -75,6 +76,79 @@ async def test_a_claim_that_the_database_refuses_is_said_once_and_goes_on_when_i
     said = [line for line in capsys.readouterr().out.splitlines() if "claim_refused" in line]
     assert len(said) == 1
     assert "not today" in said[0]
+
+
+REFUSING = """
+create function never_this_one() returns trigger language plpgsql as
+  $$begin if new.id = {id} {only} then raise 'never this one'; end if; return new; end$$;
+create {constraint} trigger of_the_users_own {when} update on {table} {deferred}
+  for each row execute function never_this_one();
+"""
+AT_ONCE = {"constraint": "", "when": "before", "deferred": ""}
+AT_COMMIT = {"constraint": "constraint", "when": "after", "deferred": "deferrable initially deferred"}
+
+
+@pytest.mark.parametrize("how", [AT_ONCE, AT_COMMIT], ids=["at-once", "at-commit"])
+@pytest.mark.parametrize("queue", Queue)
+async def test_a_row_whose_claim_is_refused_fails_with_the_reason_and_the_queue_goes_on(
+    database: str, sql: Session, queue: Queue, how: dict[str, str]
+) -> None:
+    ids = [insert_into(sql, queue) for _ in range(9)]
+    refused = ids[4]
+    only = "and new.status = 'running'"
+    sql.execute(REFUSING.format(table=queue.table, id=refused, only=only, **how).encode())
+    memory = Memory()
+    async with reactor_on(database, memory, queues=(queue,), asleep=False) as reactor:
+        for id in ids:
+            await until_status(sql, id, "failed" if id == refused else "succeeded", queue)
+        await settled(reactor)
+        behind = insert_into(sql, queue)
+        await until_status(sql, behind, "succeeded", queue)
+    assert columns(sql, refused, "attempt, failure_reason", queue) == (
+        0,
+        "the database refuses to have it claimed: never this one",
+    )
+    assert sorted(memory.began_ids) == [id for id in (*ids, behind) if id != refused]
+    told = "select kind, summary from ops_agent_events where kind like '%\\_failed'"
+    assert sql.execute(told).fetchall() == [
+        (f"{queue.what}_failed", "the database refuses to have it claimed: never this one")
+    ]
+
+
+async def test_a_step_whose_claim_is_refused_fails_its_mission(database: str, sql: Session) -> None:
+    id = mission(sql, "noop", "noop")
+    others = [insert(sql) for _ in range(3)]
+    first = scalar(sql, "select min(id) from ops_mission_steps where mission_id = %s", id)
+    sql.execute(
+        REFUSING.format(
+            table="ops_mission_steps", id=first, only="and new.status = 'running'", **AT_ONCE
+        ).encode()
+    )
+    async with reactor_on(database, Memory(), asleep=False):
+        for other in others:
+            await until_status(sql, other, "succeeded")
+        await until_status(sql, first, "failed")
+        await until(lambda: scalar(sql, "select status from ops_missions where id = %s", id) == "failed")
+
+
+@pytest.mark.parametrize("queue", Queue)
+async def test_a_row_that_refuses_any_change_is_named_once_and_the_queue_goes_on(
+    database: str, sql: Session, queue: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [insert_into(sql, queue) for _ in range(5)]
+    refused = ids[0]
+    sql.execute(REFUSING.format(table=queue.table, id=refused, only="", **AT_ONCE).encode())
+    async with reactor_on(database, Memory(), queues=(queue,), asleep=False):
+        for id in ids[1:]:
+            await until_status(sql, id, "succeeded", queue)
+        for _ in range(3):
+            await until_status(sql, insert_into(sql, queue), "succeeded", queue)
+        assert columns(sql, refused, "status", queue) == ("queued",)
+        sql.execute(f"drop trigger of_the_users_own on {queue.table}".encode())
+        await until_status(sql, refused, "succeeded", queue)
+    [said] = [line for line in capsys.readouterr().out.splitlines() if "row_refused" in line]
+    assert f"id={refused}" in said
+    assert "never this one" in said
 
 
 async def test_an_urgent_row_overtakes_a_backlog_within_about_a_second(database: str, sql: Session) -> None:
