@@ -1,7 +1,8 @@
 """Memories: what counts as the same, what a memory is worth, when one is promoted, what a figure teaches.
 
-The database decides all of this where the rows are (``sql/functions/memory.sql``, ``learning.sql``); here the same rules
-stand as functions of values, for those who look without a database and for tests that hold the two against each other.
+The database decides all of this where the rows are (``sql/functions``: ``memory.sql``, ``learning.sql``, ``outcomes.sql``);
+here the same rules stand as functions of values, for those who look without a database and for tests that hold the two
+against each other.
 """
 
 import re
