@@ -33,6 +33,7 @@ from reactor.store import show as show_store
 __all__ = ["events", "relationships", "show", "status", "workers"]
 
 DEAD_LETTERS = 10
+STATES = ("waiting", "queued", "running", "succeeded", "failed", "cancelled")
 
 
 class Status(NamedTuple):
@@ -90,44 +91,13 @@ def _print_status(found: Status) -> None:
         say("nobody has said yet what the company is: `voxyz-reactor init` asks")
         say()
     live = [worker for worker in found.workers if worker.live]
-    facts(
-        [
-            (
-                "database",
-                f"{found.facts.database}, PostgreSQL {found.facts.server_version}, {size(found.facts.size_bytes)}",
-            ),
-            ("missions", f"{found.facts.active_missions} under way"),
-            (
-                "reactors",
-                f"{len(live)} running"
-                if live
-                else Cell("none running: start one with `voxyz-reactor run`", "yellow"),
-            ),
-            (
-                "sources",
-                f"{found.facts.sources} looked at"
-                if found.facts.sources
-                else "none, scanning is off: add pages to policy sources",
-            ),
-            ("model", _model(found)),
-        ]
-    )
-    paused = {pause.queue: pause for pause in found.pauses}
+    facts(_facts(found, len(live)))
     say()
+    paused = {pause.queue: pause for pause in found.pauses}
     table(
-        (
-            "queue",
-            "waiting",
-            "queued",
-            "running",
-            "succeeded",
-            "failed",
-            "cancelled",
-            "oldest due",
-            "takes work",
-        ),
+        ("queue", *STATES, "oldest due", "takes work"),
         [(*_counts(one), _open(paused.get(one.queue), now)) for one in found.queues],
-        right=("waiting", "queued", "running", "succeeded", "failed", "cancelled", "oldest due"),
+        right=(*STATES, "oldest due"),
     )
     if live:
         say()
@@ -146,6 +116,21 @@ def _print_status(found: Status) -> None:
             ],
             right=("id",),
         )
+
+
+def _facts(found: Status, live: int) -> list[tuple[str, object]]:
+    """What is said before the tables."""
+    about = found.facts
+    database = f"{about.database}, PostgreSQL {about.server_version}, {size(about.size_bytes)}"
+    nobody = Cell("none running: start one with `voxyz-reactor run`", "yellow")
+    unscanned = "none, scanning is off: add pages to policy sources"
+    return [
+        ("database", database),
+        ("missions", f"{about.active_missions} under way"),
+        ("reactors", f"{live} running" if live else nobody),
+        ("sources", f"{about.sources} looked at" if about.sources else unscanned),
+        ("model", _model(found)),
+    ]
 
 
 def _model(found: Status) -> Cell:
