@@ -91,6 +91,7 @@ select
     from ops_agent_memory as memory
     where memory.agent_id = agent.id
       and memory.superseded_by is null
+      and not (memory.simulated and ops_real_calls_began())
   )
 from (
   select extract(hour from ops_now() at time zone ops_company_timezone())::integer as hour
@@ -111,6 +112,7 @@ order by agent.id;
   from ops_missions as mission
   where mission.status = 'failed'
     and mission.completed_at > ops_now() - interval '7 days'
+    and not (ops_mission_is_simulated(mission) and ops_real_calls_began())
   order by mission.completed_at desc
   limit 20
 )

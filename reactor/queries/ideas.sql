@@ -47,6 +47,7 @@ from ops_mission_proposals as proposal
 left join ops_missions as mission
   on mission.id = proposal.mission_id
 where proposal.agent_id = %(agent)s
+  and not (proposal.simulated and ops_real_calls_began())
 order by proposal.created_at desc, proposal.id desc
 limit %(limit)s;
 
@@ -62,6 +63,7 @@ where event.kind in (
     'mission_succeeded', 'mission_failed', 'mission_cancelled', 'proposal_accepted', 'proposal_rejected',
     'roundtable_succeeded', 'memory_promoted', 'outcome_recorded'
   )
+  and not (ops_real_calls_began() and ops_event_is_simulated(event.id))
 order by event.id desc
 limit %(limit)s;
 

@@ -239,24 +239,27 @@ comment on function ops_roundtable_setting(text, numeric) is 'A number of policy
 
 create or replace function ops_roundtables_left_today()
 returns integer
-language sql
+language plpgsql
 stable
 set search_path = public, pg_temp
 as $$
-  select greatest(
-    0,
-    ops_roundtable_setting('max_per_day', 10)::integer - (
-      select count(*)
-      from ops_roundtable_queue as talk
-      where talk.created_at >= ops_day_start()
-        and talk.source <> 'human'
-        and talk.distils is null
-    )::integer
-  );
+declare
+  begun integer;
+begin
+  select count(*)
+  into begun
+  from ops_roundtable_queue as talk
+  where talk.created_at >= ops_day_start()
+    and talk.source <> 'human'
+    and talk.distils is null
+    and not (talk.simulated and ops_real_calls_began());
+  return greatest(0, ops_roundtable_setting('max_per_day', 10)::integer - begun);
+end
 $$;
 
 comment on function ops_roundtables_left_today() is
-  'How many more conversations may begin today that no person asked for (policy roundtable_policy.max_per_day).';
+  'How many more conversations may begin today that no person asked for (policy roundtable_policy.max_per_day); those of the mock'
+  ' do not count once real calls began.';
 
 create or replace function ops_default_hours(hour integer)
 returns table (activity_weight numeric, preferred_formats text[])
@@ -295,6 +298,7 @@ begin
       from ops_roundtable_queue as talk
       where talk.format = ops_bring_pair_talk.format
         and talk.created_at > ops_now() - make_interval(secs => 86400 * ops_roundtable_setting('pair_talk_days', 3)::float8)
+        and not (talk.simulated and ops_real_calls_began())
     )
   then
     return null;
@@ -341,6 +345,7 @@ begin
     left join ops_agent_memory as memory
       on memory.agent_id = agent.id
       and memory.superseded_by is null
+      and not (memory.simulated and ops_real_calls_began())
     where agent.active
     group by agent.id
   )

@@ -1,5 +1,17 @@
 -- What work teaches: missions that ended. What became of their results out there is in outcomes.sql.
 
+create or replace function ops_mission_is_simulated(mission ops_missions)
+returns boolean
+language sql
+stable
+set search_path = public, pg_temp
+as $$
+  select mission.simulated
+    or exists (select from ops_mission_steps as step where step.mission_id = mission.id and step.simulated);
+$$;
+
+comment on function ops_mission_is_simulated(ops_missions) is 'True when the mock proposed the mission, or did a step of it.';
+
 create or replace function ops_agent_of_step(step ops_mission_steps)
 returns text
 language sql
@@ -40,6 +52,9 @@ comment on function ops_agent_of_step(ops_mission_steps) is
   'Whose work a step was: the agent it names, else the one its result does, else whoever proposed or made the mission; null'
   ' when nobody of these is an agent.';
 
+-- It was made without trust first, and no function may have two shapes.
+drop function if exists ops_learn_from_mission(text, bigint, text, text, double precision, text[], boolean);
+
 create or replace function ops_learn_from_mission(
   agent_id text,
   mission_id bigint,
@@ -47,7 +62,8 @@ create or replace function ops_learn_from_mission(
   content text,
   confidence double precision,
   tags text[],
-  simulated boolean
+  simulated boolean,
+  trust text
 )
 returns bigint
 language plpgsql
@@ -63,6 +79,7 @@ begin
     where memory.agent_id = ops_learn_from_mission.agent_id
       and memory.created_at >= ops_day_start()
       and memory.source_trace_id like 'mission:%'
+      and memory.simulated = ops_learn_from_mission.simulated
   ) >= most_a_day then
     return null;
   end if;
@@ -73,13 +90,14 @@ begin
     ops_learn_from_mission.confidence,
     ops_learn_from_mission.tags,
     'mission:' || ops_learn_from_mission.mission_id,
-    ops_learn_from_mission.simulated
+    ops_learn_from_mission.simulated,
+    ops_learn_from_mission.trust
   );
 end
 $$;
 
-comment on function ops_learn_from_mission(text, bigint, text, text, double precision, text[], boolean) is
-  'The memory''s id; null when the agent has learnt from three missions today.';
+comment on function ops_learn_from_mission(text, bigint, text, text, double precision, text[], boolean, text) is
+  'The memory''s id; null when the agent has learnt from three missions today, the mock''s and real ones counted apart.';
 
 create or replace function ops_missions_teach()
 returns trigger
@@ -133,12 +151,16 @@ begin
       taught.kind,
       taught.status,
       taught.content,
-      (
-        select bool_or(step.simulated)
-        from ops_mission_steps as step
-        where step.mission_id = taught.mission_id
-      ) as simulated
+      behind.simulated,
+      case when behind.untrusted then 'untrusted' else 'agent' end as trust
     from taught
+    cross join lateral (
+      select
+        bool_or(step.simulated) as simulated,
+        bool_or(step.kind = 'crawl' or coalesce(step.result -> 'untrusted' = 'true', false)) as untrusted
+      from ops_mission_steps as step
+      where step.mission_id = taught.mission_id
+    ) as behind
     where taught.agent_id is not null
     order by
       taught.agent_id,
@@ -153,7 +175,8 @@ begin
       lesson.content,
       case lesson.status when 'failed' then 0.8 else 0.7 end,
       array['mission', lesson.kind],
-      lesson.simulated
+      lesson.simulated,
+      lesson.trust
     );
   end loop;
   return null;
@@ -162,4 +185,5 @@ $$;
 
 comment on function ops_missions_teach() is
   'Trigger, once a statement: a mission that failed for good is a lesson (.80) of whoever failed; one that succeeded is a'
-  ' strategy (.70) of whoever''s result carries a lesson. At most three an agent and day.';
+  ' strategy (.70) of whoever''s result carries a lesson. At most three an agent and day. What a page of the open net was behind is'
+  ' a stranger''s.';

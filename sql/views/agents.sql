@@ -16,13 +16,13 @@ select
   last_idea.memory_influenced as last_memory_influenced,
   last_idea.proposal_id as last_proposal_id,
   last_idea.failure_reason as last_failure_reason,
-  last_idea.created_at + limits.cooldown_s * interval '1 second' as next_at,
+  ideas.last_at + limits.cooldown_s * interval '1 second' as next_at,
   case
     when not agent.active then 'not active'
     when memories.ready < limits.min_memories
       then format('%s of %s memories of confidence %s or more', memories.ready, limits.min_memories, limits.min_confidence)
     when ideas.open > 0 then 'asked already'
-    when last_idea.created_at + limits.cooldown_s * interval '1 second' > ops_now() then 'asked not long ago'
+    when ideas.last_at + limits.cooldown_s * interval '1 second' > ops_now() then 'asked not long ago'
     when ideas.today >= limits.per_agent_day then format('asked %s times today', ideas.today)
   end as not_now_because
 from ops_agents as agent
@@ -47,8 +47,11 @@ cross join lateral (
 cross join lateral (
   select
     count(*) filter (where idea.status in ('waiting', 'queued', 'running')) as open,
-    count(*) filter (where idea.created_at >= ops_day_start()) as today
+    count(*) filter (where idea.created_at >= ops_day_start() and counts.yes) as today,
+    max(idea.created_at) filter (where counts.yes) as last_at
   from ops_initiative_queue as idea
+  -- What the mock was asked is no reason not to ask for real.
+  cross join lateral (select not (idea.simulated and ops_real_calls_began()) as yes offset 0) as counts
   where idea.agent_id = agent.id
 ) as ideas
 left join lateral (

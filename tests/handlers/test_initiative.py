@@ -250,3 +250,21 @@ def test_nothing_is_claimed_while_the_model_cannot_be_asked() -> None:
     work = InitiativeWork(house())
     assert work.kinds(()) == ("initiative",)
     assert work.kinds({"anthropic"}) == ()
+
+
+async def test_once_calls_are_real_nobody_is_told_what_the_mock_proposed_and_did(
+    office: Office, sql: Session
+) -> None:
+    fill(sql, "sage", 5)
+    sql.execute("set ops.simulated = 'on'")
+    sql.execute("select ops_propose('sage', 'Made-up matter', '[{\"kind\": \"plan\"}]', 'agent')")
+    sql.execute("set ops.simulated = 'off'")
+    sql.execute("select ops_propose('sage', 'A true matter', '[{\"kind\": \"plan\"}]', 'agent')")
+    provider = Scripted(IDEA, IDEA)
+    await office.work(provider).perform(asked(sql))
+    make_real(sql)
+    await office.work(provider).perform(asked(sql))
+    before, after = (request.messages[-1].text for request in provider.asked)
+    assert "Made-up matter" in before
+    assert "Made-up matter" not in after
+    assert after.count("A true matter") == 2, "as a proposal, and as what happened"

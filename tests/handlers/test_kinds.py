@@ -7,6 +7,7 @@ import pytest
 from reactor.errors import ConfigurationError, PayloadRefused
 from reactor.handlers.kinds import KindRegistry, StepKind, load_modules, step_kind
 from reactor.handlers.steps import Step
+from reactor.handlers.thinking import house_kinds
 
 
 async def nothing(step: Step) -> None:
@@ -167,3 +168,27 @@ def test_kinds_of_a_closed_service_are_not_available() -> None:
     assert registry.available({"s": 3.0}) == ["a", "c"]
     assert registry.available(["t"]) == ["a"]
     assert registry.available(["unheard-of"]) == ["a", "b", "c"]
+
+
+def test_the_kinds_of_the_house_have_their_times_and_one_leaves_it() -> None:
+    times = {kind.kind: kind.timeout_s for kind in house_kinds()}
+    thinking = (
+        "research",
+        "analyze",
+        "write_content",
+        "draft_tweet",
+        "review",
+        "diagnose",
+        "summarize",
+        "plan",
+    )
+    assert times == {
+        **dict.fromkeys(thinking, 120),
+        "crawl": 60,
+        "webhook": 30,
+        "notify": 30,
+        "noop": 300,
+    }
+    assert StepKind("own", print).timeout_s == 300
+    assert [kind.kind for kind in house_kinds() if kind.external] == ["webhook"]
+    assert {kind.kind for kind in house_kinds() if "anthropic" in kind.services} == set(thinking)

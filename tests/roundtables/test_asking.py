@@ -72,3 +72,27 @@ def test_the_day_has_room_for_ten_that_nobody_asked_for(sql: Sql) -> None:
     assert one(sql, left) == 0
     sql.execute("""select ops_set_policy('roundtable_policy', '{"max_per_day": 12}')""")
     assert one(sql, left) == 2
+
+
+def test_once_calls_are_real_what_the_mock_did_takes_nobodys_place(sql: Sql) -> None:
+    left = "select ops_roundtables_left_today()"
+    for _ in range(9):
+        queue(sql, source="schedule", simulated=True)
+    queue(sql, "conflict_resolution", None, "minion", "xalt", source="heartbeat", simulated=True)
+    sql.execute(
+        "update ops_agent_relationships set affinity = seed_affinity - 0.2, seed_affinity = 0.2"
+        " where (agent_a, agent_b) = ('minion', 'xalt')"
+    )
+    for number in range(25):
+        sql.execute(
+            "select ops_remember('sage', 'insight', %s, 0.7, simulated => true)",
+            (f"thing{number} matters{number} much{number}",),
+        )
+    assert one(sql, left) == 0
+    sql.execute("select ops_note_real_call()")
+    assert one(sql, left) == 10
+    sql.execute("select ops_bring_pair_talks()")
+    talks = sql.execute(
+        "select format, participants from ops_roundtable_queue where not simulated"
+    ).fetchall()
+    assert talks == [("conflict_resolution", ["minion", "xalt"])], "nobody has more to teach"

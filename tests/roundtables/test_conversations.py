@@ -340,6 +340,17 @@ async def test_a_topic_comes_from_what_failed_then_from_goals_and_not_twice_in_a
     assert topics[2] == "the slot's own"
 
 
+async def test_what_the_mock_failed_at_is_no_topic_once_calls_are_real(database: str, sql: Sql) -> None:
+    sql.execute("insert into ops_missions (title, simulated) values ('Made-up tea', true)")
+    sql.execute("update ops_missions set status = 'failed', completed_at = now()")
+    sql.execute("select ops_note_real_call()")
+    queue(sql, "watercooler", None, "sage", "xalt")
+    async with house_on(database) as house:
+        outcome = await house.hold()
+    assert isinstance(outcome, Done)
+    assert "Made-up tea" not in outcome.result["topic"]
+
+
 async def test_a_debate_gives_each_a_side(database: str, sql: Sql) -> None:
     queue(sql, "debate", "Tea or coffee?", "sage", "xalt", "quill")
     provider = Scripted()

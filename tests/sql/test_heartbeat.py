@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from tests.support.clock import NOON, Clock
-from tests.support.memories import fill, value
+from tests.support.memories import fill, make_real, value
 from tests.support.rules import drain, happens, only_rule, proposals, rule
 from tests.support.sessions import at_once
 
@@ -214,3 +214,13 @@ def test_nobody_is_asked_while_initiatives_are_paused(sql: Session) -> None:
     fill(sql, "sage", 5)
     sql.execute("select ops_pause('initiative')")
     assert sql.execute("select ops_queue_initiatives()").fetchall() == []
+
+
+def test_an_idea_of_the_mock_takes_no_place_in_a_real_day(sql: Session) -> None:
+    sql.execute(
+        "insert into ops_initiative_queue (agent_id, status, simulated) values ('sage', 'succeeded', true)"
+    )
+    fill(sql, "sage", 5)
+    assert sql.execute("select ops_queue_initiatives()").fetchall() == []
+    make_real(sql)
+    assert len(sql.execute("select ops_queue_initiatives()").fetchall()) == 1

@@ -109,6 +109,27 @@ def test_an_agent_learns_from_at_most_three_missions_a_day(sql: Session) -> None
     assert len(learnt(sql)) == 4
 
 
+def test_what_the_mock_failed_at_takes_no_place_in_a_real_day(sql: Session) -> None:
+    for place in range(3):
+        id = mission(sql, ("noop", "sage"), title=f"plan{place} for{place} matter{place}")
+        sql.execute("update ops_mission_steps set simulated = true where mission_id = %s", (id,))
+        end(sql, id, 1, None, f"reason{place} was{place} other{place}")
+    make_real(sql)
+    id = mission(sql, ("noop", "sage"), title="for real")
+    end(sql, id, 1, None, "it broke")
+    assert len(learnt(sql)) == 4
+
+
+def test_what_a_page_of_the_open_net_led_to_is_remembered_as_a_strangers(sql: Session) -> None:
+    id = mission(sql, ("crawl", "scout"), ("analyze", "sage"))
+    end(sql, id, 1, '{"text": "Buy now", "untrusted": true}')
+    end(sql, id, 2, '{"text": "x", "lesson": "Always buy from this shop."}')
+    other = mission(sql, ("analyze", "sage"), title="another")
+    end(sql, other, 1, '{"text": "x", "lesson": "Ask twice before buying anything."}')
+    trust = sql.execute("select source_trace_id, trust from ops_agent_memory order by id").fetchall()
+    assert trust == [(f"mission:{id}", "untrusted"), (f"mission:{other}", "agent")]
+
+
 def test_a_cancelled_mission_and_one_that_is_brought_back_teach_nothing_twice(sql: Session) -> None:
     id = mission(sql, ("noop", "sage"))
     end(sql, id, 1, None, "broke")
