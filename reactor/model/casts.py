@@ -26,16 +26,17 @@ class CastRefused(ValueError):
 
 
 def check(
-    format: Format, participants: Sequence[str], active: Collection[str], known: Collection[str]
+    format: Format, participants: Sequence[str | None], active: Collection[str], known: Collection[str]
 ) -> None:
     """Return when these may hold a conversation of the format.
 
     Raises: CastRefused: somebody is unknown, inactive or named twice, or they are too few or too many.
     """
+    named = [one if one is not None else "null" for one in participants]
     for problem, who in (
-        ("unknown", [one for one in participants if one not in known]),
-        ("not active", [one for one in participants if one in known and one not in active]),
-        ("named twice", sorted({one for one in participants if participants.count(one) > 1})),
+        ("unknown", [one for one in named if one not in known]),
+        ("not active", [one for one in named if one in known and one not in active]),
+        ("named twice", sorted({one for one in named if named.count(one) > 1})),
     ):
         if who:
             names = ", ".join(one[:100] for one in who)

@@ -67,7 +67,13 @@ def test_what_is_broken_is_the_exit_code(voxyz: Voxyz, anywhere: Voxyz, sql: Sql
             "alter table ops_mission_steps disable trigger ops_mission_steps_ring_on_insert",
             "triggers",
             "disabled: ops_mission_steps_ring_on_insert",
-            "enable trigger ops_mission_steps_ring_on_insert",
+            "enable trigger ops_mission_steps_ring_on_insert`; until then only the sweeps find new rows",
+        ),
+        (
+            "alter table ops_mission_steps disable trigger ops_mission_steps_place",
+            "triggers",
+            "disabled: ops_mission_steps_place",
+            "enable trigger ops_mission_steps_place`; until then what it sees to is not seen to",
         ),
         (
             "drop trigger ops_roundtable_queue_ring_on_update on ops_roundtable_queue",
@@ -95,6 +101,12 @@ def test_what_is_broken_is_the_exit_code(voxyz: Voxyz, anywhere: Voxyz, sql: Sql
             "drift",
             "function ops_ring_all() is changed",
             "migrate --again",
+        ),
+        (
+            "create or replace function ops_now() returns timestamptz language sql stable as 'select now()'",
+            "drift",
+            "function ops_now() is changed",
+            "put back function ops_now() as sql/schema/0010_clock.sql has it",
         ),
         ("drop function ops_ring_all() cascade", "drift", "function ops_ring_all() is missing", "--again"),
         (

@@ -177,6 +177,20 @@ class Doors:
             time.sleep(0.02)
 
 
+# A reason that only says where our program stumbled tells nobody what was wrong with his row.
+OUR_OWN_FAULT = """
+select reason
+from (
+  select failure_reason as reason from ops_mission_steps where status = 'failed'
+  union all
+  select failure_reason from ops_roundtable_queue where status = 'failed'
+  union all
+  select failure_reason from ops_initiative_queue where status = 'failed'
+) as failed
+where reason ~ '^(Type|Attribute|Key|Index|Value|Assertion|Recursion)Error'
+"""
+
+
 async def test_every_column_with_everything(
     database: str, sql: Sql, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +217,7 @@ async def test_every_column_with_everything(
         assert reactor.process.poll() is None
         assert "Traceback" not in reactor.errors()
         assert reactor.log("claim_refused", "outcome_refused") == []
+        assert sql.execute(OUR_OWN_FAULT).fetchall() == []
     with capsys.disabled():
         total = sum(doors.tried.values())
         sys.stdout.write(
@@ -228,6 +243,8 @@ def _by_name() -> list[tuple[str, Row]]:
         for kind in ("noop", "analyze", "webhook"):
             batch.append(("ops_mission_steps", {"kind": kind, "payload": text}))
         batch.append(("ops_mission_steps", {"kind": "noop", "result": text}))
+    for who in ("{null}", "{sage,null}", "{}"):
+        batch.append(("ops_roundtable_queue", {"format": "watercooler", "participants": who}))
     return batch
 
 

@@ -93,7 +93,11 @@ async def house_on(dsn: str, provider: Provider | None = None) -> AsyncIterator[
 
 
 def queue(
-    sql: Sql, format: str = "standup", topic: str | None = "What is blocking us?", *who: str, **columns: Any
+    sql: Sql,
+    format: str = "standup",
+    topic: str | None = "What is blocking us?",
+    *who: str | None,
+    **columns: Any,
 ) -> int:
     """A conversation in the queue; returns its id."""
     names = ["format", "topic", "participants", *columns]

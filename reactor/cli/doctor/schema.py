@@ -10,7 +10,8 @@ from reactor.pg.migrations import check, load_migrations
 from reactor.store import doctor as questions
 
 _TRIGGER = re.compile(r"^create or replace trigger (\w+)", re.MULTILINE)
-_REMADE = ("function", "view")  # by `migrate --again`
+_MADE_ONCE = re.compile(r"^create function (\w+)", re.MULTILINE)
+_RINGS = "_ring_"  # in the names of the triggers that ring
 NAMED = 5
 
 
@@ -42,11 +43,18 @@ async def drift(conn: Connection) -> Finding:
 
 
 def _mended(found: list[drifting.Difference]) -> str:
-    remade = [one for one in found if one.kind in _REMADE]
-    by_hand = [one for one in found if one.kind not in _REMADE]
-    advice = ["`voxyz-reactor migrate --again` makes functions and views again"] if remade else []
-    advice += [f"put back {one.kind} {clean(one.name)} as {clean(one.definition)}" for one in by_hand[:NAMED]]
-    return "; ".join(advice)
+    once = {
+        name: one.name for one in load_migrations() if one.versioned for name in _MADE_ONCE.findall(one.text)
+    }
+    advice: list[str] = []
+    for one in found:
+        if one.kind not in ("function", "view"):
+            advice.append(f"put back {one.kind} {clean(one.name)} as {clean(one.definition)}")
+        elif file := once.get(one.name.partition("(")[0]):
+            advice.append(f"put back function {clean(one.name)} as sql/{file} has it")
+        else:
+            advice.insert(0, "`voxyz-reactor migrate --again` makes functions and views again")
+    return "; ".join(list(dict.fromkeys(advice))[: NAMED + 1])
 
 
 async def triggers(conn: Connection) -> Finding:
@@ -70,11 +78,12 @@ async def triggers(conn: Connection) -> Finding:
         )
     if off:
         name = off[0]
+        meanwhile = "only the sweeps find new rows" if _RINGS in name else "what it sees to is not seen to"
         return Finding(
             "triggers",
             "broken",
             f"disabled: {', '.join(off)}",
-            f"`alter table {there[name].on_table} enable trigger {name}`; until then only the sweeps find new rows",
+            f"`alter table {there[name].on_table} enable trigger {name}`; until then {meanwhile}",
         )
     changed = [one.name for one in await _changed_triggers(conn)]
     if changed:
