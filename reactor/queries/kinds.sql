@@ -31,3 +31,10 @@ set
 select known.kind
 from ops_step_kinds as known
 order by known.kind;
+
+-- name: schemas
+-- What the payloads of every kind ever offered look like.
+select
+  known.kind,
+  known.input_schema
+from ops_step_kinds as known;

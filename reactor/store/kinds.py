@@ -40,3 +40,8 @@ async def register(conn: Connection, kinds: Sequence[KindRow]) -> None:
 async def known(conn: Connection) -> list[str]:
     """Every kind a reactor has ever offered, sorted."""
     return [row[0] for row in await conn.fetch_all(_SQL["known"])]
+
+
+async def schemas(conn: Connection) -> dict[str, dict[str, Any]]:
+    """The JSON schema of the payloads of every kind ever offered; an empty one says nothing."""
+    return dict(await conn.fetch_all(_SQL["schemas"]))

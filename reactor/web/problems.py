@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from reactor.errors import DatabaseError, OpsError, ReactorError, UsageError
+from reactor.errors import DatabaseError, OpsError, PayloadRefused, ReactorError, UsageError
 
 BY_CODE: Final = {
     "OP001": 404,
@@ -27,6 +27,7 @@ BY_CODE: Final = {
 RETRY_AFTER_S: Final = 2
 _BAD_VALUES: Final = ("22", "23")  # SQLSTATE classes: data that cannot be, rules that forbid it
 _PATH = re.compile(r"(?P<field>[a-z_]\S*) (?:must|is) ")
+_PAYLOAD = re.compile(r"payload[^\s:]*")
 
 
 class NotReady(ReactorError):
@@ -92,6 +93,9 @@ def explain(error: ReactorError) -> Explained:
         return Explained(BY_CODE[error.sqlstate], told, error.sqlstate, fields)
     if isinstance(error, DatabaseError) and (error.sqlstate or "").startswith(_BAD_VALUES):
         return Explained(422, str(error), error.sqlstate)
+    if isinstance(error, PayloadRefused):
+        path = _PAYLOAD.search(str(error))
+        return Explained(422, str(error), None, (FieldError(path[0], str(error)),) if path else ())
     if isinstance(error, UsageError):
         return Explained(422, str(error))
     if error.transient:

@@ -1,6 +1,5 @@
 """What a person does from the page is done in the database, and shown without loading anything again."""
 
-import json
 import re
 
 import pytest
@@ -32,12 +31,19 @@ def test_a_proposal_is_edited_and_approved(house: House, look: Look) -> None:
     card = page.locator(f"#proposal-{id}")
     card.get_by_text("Edit, then approve").click()
     card.get_by_label("Title").fill("Tell the customers, more kindly")
-    field = card.get_by_label("1. webhook")
-    field.fill("{not json")
+    step = card.get_by_role("group", name="1. webhook")
+    step.get_by_text("Everything else, as JSON").click()
+    rest = step.get_by_label("Everything else of the payload of step 1")
+    rest.fill("{not json")
     card.get_by_role("button", name="Approve as edited").click()
     expect(page.locator("#toasts")).to_contain_text("the payload of step 1 is no JSON")
-    asked = {**stage.REQUEST, "body": {"text": "Do come by on Sunday"}}
-    field.fill(json.dumps(asked))
+    rest.fill('{"body": {"to": ["all"]}}')
+    step.get_by_label("url").fill("x")
+    card.get_by_role("button", name="Approve as edited").click()
+    expect(page.locator("#toasts")).to_contain_text("step 1: kind webhook: payload.url must be longer")
+    step.get_by_label("url").fill(str(stage.REQUEST["url"]))
+    step.get_by_label("body › text").fill("Do come by on Sunday")
+    asked = {**stage.REQUEST, "body": {"text": "Do come by on Sunday", "to": ["all"]}}
     card.get_by_role("button", name="Approve as edited").click()
     expect(page.locator("#toasts")).to_contain_text(f"proposal {id} is accepted as you changed it")
     expect(card).to_have_count(0)
@@ -78,14 +84,18 @@ def test_a_held_step_is_edited_and_released(house: House, look: Look) -> None:
     id = stage.held_step(house.sql)
     page = look(house.url, forgiven=REFUSED).live().page
     card = page.locator(f"#held-{id}")
-    field = card.get_by_label("The request as it will be sent")
-    expect(field).to_have_value(re.compile("Weekend hours are up"))
-    field.fill("{not json")
+    request = card.get_by_role("group", name="The request as it will be sent")
+    expect(request.get_by_label("body › text")).to_have_value("Weekend hours are up")
+    request.get_by_text("Everything else, as JSON").click()
+    rest = request.get_by_label("Everything else of the request")
+    rest.fill('{"body": {"text": "twice"}}')
     card.get_by_role("button", name="Release").click()
-    expect(page.locator("#toasts")).to_contain_text("the payload is no JSON")
+    expect(page.locator("#toasts")).to_contain_text("body.text is in a field and in the JSON text")
+    rest.fill("{}")
+    request.get_by_label("body › text").fill("Weekend hours doubled")
     asked = {**stage.REQUEST, "body": {"text": "Weekend hours doubled"}}
-    field.fill(json.dumps(asked))
     card.get_by_role("button", name="Release").click()
+    expect(page.locator("#toasts")).to_contain_text(f"step {id} is released as you changed it")
     expect(card).to_have_count(0)
     row = house.sql.execute(
         "select payload, payload_asked, released_by from ops_mission_steps where id = %s", (id,)

@@ -72,8 +72,11 @@ def test_everything_can_be_done_without_scripts(house: House, look: Look) -> Non
     page.locator(f"#proposal-{rejected}").get_by_placeholder("Why not?").fill("Too loud")
     send(f"#proposal-{rejected}", "Reject")
     expect(page.locator(f"#proposal-{rejected}")).to_have_count(0)
+    page.locator(f"#held-{step}").get_by_label("body › text").fill("Without\nscripts")
     send(f"#held-{step}", "Release")
     expect(page.locator(f"#held-{step}")).to_have_count(0)
+    sent = one(house.sql, "select payload #>> '{body,text}' from ops_mission_steps where id = %s", step)
+    assert sent == "Without scripts"  # one line, for it was one line
     send("body", "Pause everything")
     expect(page.locator("#bar")).to_contain_text("Paused:")
     send("body", "Resume everything")

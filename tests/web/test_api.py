@@ -281,3 +281,22 @@ async def test_every_answer_carries_the_security_headers_and_none_lets_other_sit
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (b'{"a": {"b": [0, NaN]}}', "payload.a.b.1"),
+        (b'{"a": 1e999}', "payload.a"),
+        (b'{"a": "x\\u0000"}', "payload.a"),
+        (b'{"x\\u0000": 1}', "payload"),
+    ],
+)
+async def test_json_that_the_database_cannot_keep_is_refused_by_its_field(
+    database: str, value: bytes, field: str
+) -> None:
+    async with house(database) as it:
+        answer = await it.post("/steps", b'{"kind": "noop", "payload": ' + value + b"}")
+        assert is_problem(answer, 422, field, "cannot be kept")["errors"][0]["field"] == field
+        fine = await it.post("/steps", b'{"kind": "noop", "payload": {"a": "NaN 1e9 \\\\u0000"}}')
+        assert fine.status == 201

@@ -1,5 +1,6 @@
 """What waits for a person: looked at, changed and decided about over HTTP."""
 
+import json
 from typing import Any
 
 import psycopg
@@ -126,3 +127,23 @@ async def test_an_approval_that_a_gate_turns_away_leaves_the_proposal_as_it_was_
         answer = await it.post(f"/proposals/{before['id']}/approve", {"steps": [{"kind": "plan"}]})
         is_problem(answer, 409, "stays pending")
         assert told(await it.get(f"/proposals/{before['id']}"), 200) == before
+
+
+async def test_a_payload_that_does_not_fit_its_kind_is_refused_when_it_is_changed_not_when_it_runs(
+    database: str, sql: Session
+) -> None:
+    schema = {"required": ["url"], "properties": {"url": {"type": "string", "minLength": 8}}}
+    sql.execute(
+        "update ops_step_kinds set input_schema = %s::jsonb where kind = 'webhook'", (json.dumps(schema),)
+    )
+    async with house(database) as it:
+        held = f"/steps/{await it.made('/steps', WEBHOOK)}"
+        for payload, field in (({"url": "x"}, "payload.url"), ({}, "payload"), ({"url": 7}, "payload.url")):
+            refused = is_problem(await it.post(f"{held}/release", {"payload": payload}), 422, "url")
+            assert refused["errors"][0]["field"] == field
+        assert told(await it.get(held), 200)["hold"] == "approval"
+        assert told(await it.post(f"{held}/release", {"payload": {"url": "{{x}}"}}), 200)["hold"] is None
+        proposal = {"agent_id": "sage", "title": "Tell", "steps": [WEBHOOK]}
+        path = f"/proposals/{told(await it.post('/proposals', proposal), 201)['id']}"
+        wrong = {"steps": [WEBHOOK, {"kind": "webhook", "payload": {"url": "x"}}]}
+        is_problem(await it.patch(path, wrong), 422, "step 2: kind webhook: payload.url")

@@ -23,6 +23,7 @@ from reactor.web.api.operation import (
 from reactor.web.api.paging import page_by_id
 from reactor.web.api.pieces import Decided, Rejected, StepIn, called_off, nothing, steps_text
 from reactor.web.api.serve import PREFIX
+from reactor.web.payloads import fits
 
 TOPIC = Topic("proposals")
 Title = Annotated[Words, StringConstraints(max_length=500)]
@@ -91,6 +92,8 @@ async def get_proposal(conn: Connection, asking: Asking) -> ProposalRow:
 async def edit(conn: Connection, asking: Asking) -> ProposalRow:
     asked: EditedProposal = asking.body
     if asked.title is not None or asked.steps is not None:
+        for place, step in enumerate(asked.steps or (), 1):
+            await fits(conn, step.kind, step.payload, place)
         steps = None if asked.steps is None else steps_text(asked.steps)
         await proposals.edit(conn, asking.id, asked.by, title=asked.title, steps=steps)
     return await get_proposal(conn, asking)

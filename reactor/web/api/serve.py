@@ -1,6 +1,7 @@
 """From a request to an answer: understood, done in one transaction, told as JSON or as a problem."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,6 +18,7 @@ from reactor.store import requests
 from reactor.web.api.operation import LARGEST_ID, Asking, Operation, Reply
 from reactor.web.desk import Desk
 from reactor.web.frames import as_json
+from reactor.web.payloads import unstorable
 from reactor.web.problems import FieldError, Refused, explain, problem_of
 from reactor.web.sessions import csrf_of
 
@@ -24,6 +26,7 @@ log = structlog.get_logger()
 
 PREFIX: Final = "/api/ops"
 JSON: Final = "application/json"
+_MAYBE_UNSTORABLE = re.compile(rb"\\u0000|NaN|Infinity|[0-9][eE]")
 _KEY = re.compile(r"[!-~]{1,200}")
 
 
@@ -137,7 +140,18 @@ def _body_of(operation: Operation, request: Request, raw: bytes) -> Any:
     if content_type != JSON and not content_type.endswith("+json"):
         raise Refused(415, f"send the body as {JSON}")
     adapter: TypeAdapter[Any] = TypeAdapter(operation.body)
-    return _checked(lambda: adapter.validate_json(raw), 422)
+    body = _checked(lambda: adapter.validate_json(raw), 422)
+    if _MAYBE_UNSTORABLE.search(raw):
+        _refuse_unstorable(raw)
+    return body
+
+
+def _refuse_unstorable(raw: bytes) -> None:
+    """Raises Refused: the body, which is JSON, holds what jsonb does not."""
+    found = unstorable(json.loads(raw))
+    if found is not None:
+        field, why = ".".join(found[0])[:300], found[1]
+        raise Refused(422, f"{field or 'the body'} {why}", [FieldError(field, why)])
 
 
 def _checked(check: Callable[[], Any], status: int) -> Any:

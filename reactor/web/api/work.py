@@ -48,6 +48,7 @@ from reactor.web.api.pieces import (
     nothing,
     steps_text,
 )
+from reactor.web.payloads import fits
 from reactor.web.problems import FieldError, Refused
 
 TOPIC = Topic("work")
@@ -241,6 +242,9 @@ async def get_step(conn: Connection, asking: Asking) -> StepOut:
 async def release(conn: Connection, asking: Asking) -> StepOut:
     asked: Released = asking.body
     payload = None if asked.payload is None else json.dumps(asked.payload)
+    held = await show.step(conn, asking.id)
+    if held is not None and asked.payload is not None:
+        await fits(conn, held.kind, asked.payload)
     await proposals.release(conn, asking.id, asked.by, payload)
     return await get_step(conn, asking)
 

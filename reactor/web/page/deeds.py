@@ -5,13 +5,15 @@ A deed answers with the sentence to show. What the database refuses is told with
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from reactor.errors import UsageError
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
-from reactor.store import breakers, control, conversations, enqueue, memory, people, proposals
+from reactor.store import breakers, control, conversations, enqueue, memory, people, proposals, show
+from reactor.web.page.fields import payload_of
 from reactor.web.page.render import seal
+from reactor.web.payloads import fits, json_of
 from reactor.web.unshown import meant
 
 LONGEST: Final = 4000
@@ -35,16 +37,10 @@ def _id(form: Form) -> int:
     return int(text)
 
 
-def _json(form: Form, name: str, wanted: str) -> str | None:
-    """The field as JSON text; None when it is empty."""
+def _json(form: Form, name: str, wanted: str) -> Any:
+    """The field as JSON; None when it is empty."""
     text = form.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{wanted} is no JSON: {error}") from None
-    return text
+    return json_of(text, wanted) if text else None
 
 
 async def _approve(conn: Connection, form: Form) -> str:
@@ -58,7 +54,7 @@ async def _approve_edited(conn: Connection, form: Form) -> str:
     if found is None or form.get("seen") != seal([found.title, found.steps]):
         raise UsageError(f"proposal {id} has changed since it was shown: look at it again")
     steps = [
-        {**step, **_payload(form, place, step)}
+        {**step, **await _payload(conn, form, place, step)}
         for place, step in enumerate(found.steps, 1)
         if form.get(f"leave-{place}") != "yes"
     ]
@@ -68,11 +64,20 @@ async def _approve_edited(conn: Connection, form: Form) -> str:
     return f"proposal {id} is accepted{' as you changed it' if changed else ''}: mission {mission}"
 
 
-def _payload(form: Form, place: int, step: Mapping[str, object]) -> dict[str, object]:
-    """The payload of the step at that place, when the form has another one."""
-    text = _json(form, f"payload-{place}", f"the payload of step {place}")
-    value = {} if text is None else json.loads(text)
-    return {} if value == step.get("payload", {}) else {"payload": value}
+async def _payload(conn: Connection, form: Form, place: int, step: Mapping[str, Any]) -> dict[str, object]:
+    """The payload of the step at that place, when the form has another one, and a fitting one."""
+    value = payload_of(form, f"payload-{place}", f"the payload of step {place}")
+    if value is None:
+        value = {}
+    if seal(value) == seal(step.get("payload", {})):
+        return {}
+    await _fitting(conn, step.get("kind", ""), value, place)
+    return {"payload": value}
+
+
+async def _fitting(conn: Connection, kind: str, value: Any, place: int | None = None) -> None:
+    if isinstance(value, dict):  # what is no object at all, the database refuses in words of its own
+        await fits(conn, kind, value, place)
 
 
 async def _reject(conn: Connection, form: Form) -> str:
@@ -81,8 +86,14 @@ async def _reject(conn: Connection, form: Form) -> str:
 
 
 async def _release(conn: Connection, form: Form) -> str:
-    await proposals.release(conn, _id(form), form[WHO], _json(form, "payload", "the payload"))
-    return f"step {_id(form)} is released"
+    id, value = _id(form), payload_of(form, "payload", "the payload")
+    held = await show.step(conn, id)
+    if held is None or value is None or seal(value) == seal(held.payload):
+        await proposals.release(conn, id, form[WHO])
+        return f"step {id} is released"
+    await _fitting(conn, held.kind, value)
+    await proposals.release(conn, id, form[WHO], json.dumps(value))
+    return f"step {id} is released as you changed it"
 
 
 async def _reject_step(conn: Connection, form: Form) -> str:
@@ -176,7 +187,7 @@ async def _policy(conn: Connection, form: Form) -> str:
     key, patch = _text(form, "key", "the policy"), _json(form, "value", "the value")
     if patch is None:
         raise UsageError("the value is missing")
-    await control.set_policy(conn, key, meant(key, patch))
+    await control.set_policy(conn, key, meant(key, json.dumps(patch)))
     return f"policy {key} is changed, in force at once"
 
 

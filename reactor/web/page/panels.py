@@ -27,6 +27,7 @@ from reactor.store import (
     doctor,
     events,
     fleet,
+    kinds,
     overview,
     people,
     proposals,
@@ -116,6 +117,7 @@ async def _waiting(_desk: Desk, conn: Connection) -> Values:
     return {
         "pending": pending,
         "held": held,
+        "schemas": await kinds.schemas(conn) if pending or held else {},
         "roots": {
             one.id: (await board.chain(conn, one.root_id, 1))[:1]
             for one in pending
@@ -129,10 +131,10 @@ async def _waiting(_desk: Desk, conn: Connection) -> Values:
 
 def _expected(steps: Any, usual: Mapping[str, float]) -> float:
     """What steps of these kinds usually cost together; kinds never paid for cost nothing."""
-    kinds = (
+    named = (
         [str(step.get("kind")) for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
     )
-    return sum((usual.get(kind, 0.0) for kind in kinds), 0.0)
+    return sum((usual.get(kind, 0.0) for kind in named), 0.0)
 
 
 async def _talk(_desk: Desk, conn: Connection) -> Values:

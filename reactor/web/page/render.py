@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reactor import __version__
 from reactor.model.wording import size, span, usd, when
 from reactor.web.page import assets, drawing
+from reactor.web.page.fields import shape_of
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 # The seeded team has colours that are told apart easily; whoever joins gets one of the rest.
@@ -94,7 +95,7 @@ def environment() -> Environment:
     )
     made.filters.update(
         hue=hue, pretty=pretty, brief=brief, words=words, clock=clock, span=span, when=when, usd=usd, size=size,
-        text_of=text_of, abs=abs, seal=seal,
+        text_of=text_of, abs=abs, seal=seal, shape=shape_of,
     )  # fmt: skip
     made.globals.update(asset=assets.address, drawing=drawing, version=__version__)
     return made

@@ -11,6 +11,7 @@ from reactor.store import (
     control,
     conversations,
     events,
+    kinds,
     lists,
     memory,
     people,
@@ -66,6 +67,7 @@ async def _step(conn: Connection, name: str) -> Values | None:
     return {
         "about": f"step_id:{found.id}",
         "step": found,
+        "schemas": await kinds.schemas(conn) if found.hold else {},
         "why": await why.why(conn, "step", found.id),
         "events": await events.about(conn, "step_id", found.id, HISTORY),
     }
@@ -79,6 +81,7 @@ async def _proposal(conn: Connection, name: str) -> Values | None:
     return {
         "about": f"proposal_id:{found.id}",
         "proposal": found,
+        "schemas": await kinds.schemas(conn) if found.status == "pending" else {},
         "why": await why.why(conn, "proposal", found.id),
         "chain": await board.chain(conn, found.root_id) if found.root_id else [],
     }
