@@ -384,7 +384,11 @@ failed as (
     status = 'failed',
     completed_at = (select ops_now()),
     failure_reason = 'no reactor knows the kind ' || step.kind || '; known are '
-      || (select coalesce(string_agg(known.kind, ', ' order by known.kind), 'none') from ops_step_kinds as known)
+      || (
+        select coalesce(string_agg(known.kind, ', ' order by known.kind), 'none')
+        from ops_step_kinds as known
+        where known.kind <> step.kind
+      )
   from lost
   where step.id = lost.id
   returning step.id, step.kind, step.mission_id, step.agent_id, step.failure_reason, step.root_id, step.depth

@@ -181,6 +181,20 @@ async def test_the_prompt_holds_memories_events_and_the_fate_of_earlier_proposal
     assert request.by_human
 
 
+async def test_the_prompt_looks_back_on_ten_proposals_of_the_agents_own(office: Office, sql: Session) -> None:
+    fill(sql, "sage", 5)
+    for number in range(12):
+        sql.execute(
+            "insert into ops_mission_proposals (agent_id, title, steps, kinds, status, created_at) values"
+            " (%s, %s, '[{\"kind\": \"plan\"}]', '{plan}', 'pending', now() - interval '1 day' + %s * interval '1 minute')",
+            ("quill" if number == 11 else "sage", f"Plan number {number}.", number),
+        )
+    provider = Scripted(IDEA)
+    await office.work(provider).perform(asked(sql))
+    text = provider.asked[0].messages[0].text
+    assert [number for number in range(12) if f"Plan number {number}." in text] == list(range(1, 11))
+
+
 async def test_the_memories_are_those_of_the_influence_rule(office: Office, sql: Session) -> None:
     fill(sql, "sage", 8)
     always(sql, 0.0)

@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import threading
 from typing import Any
 
 import psycopg
 import pytest
 import trio
 
+from reactor.errors import RequestFailed
 from reactor.handlers import Done, Fail, Outcome, StepRunner
 from reactor.handlers.crawl import LONGEST_TEXT, crawl_kind
 from reactor.handlers.door import MOST_BYTES, Door
@@ -160,6 +162,20 @@ async def test_what_cannot_be_read_fails_and_is_tried_again_only_where_that_can_
 ) -> None:
     with web_server(lambda came: answer) as server:
         failed(await crawl(f"{server.url}/", server), retry=retry)
+
+
+async def test_a_page_that_does_not_come_whole_in_time_is_tried_again() -> None:
+    over = threading.Event()
+
+    def slowly(came: Came) -> Answer:
+        over.wait(20)
+        return page()
+
+    with web_server(slowly) as server:
+        with pytest.raises(RequestFailed, match=r"no whole answer within 0.2 s") as late:
+            await Door({server.place}).get(server.url, timeout_s=0.2)
+        over.set()
+    assert late.value.transient
 
 
 async def test_a_server_that_is_not_there_is_tried_again() -> None:

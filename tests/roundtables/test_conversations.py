@@ -11,6 +11,7 @@ from reactor.llm.request import LLMRequest
 from reactor.model.formats import FORMATS
 from reactor.model.outcomes import Done, Fail, GiveBack
 from tests.roundtables.conversing import Scripted, Sql, house_on, one, queue, turns
+from tests.support.clock import Clock
 
 SIZES = {
     "standup": (4, 6, 6, 12, 0.6, True),
@@ -324,21 +325,47 @@ async def test_a_voice_comes_from_what_was_learnt_and_is_kept_for_the_conversati
         assert (sentence in request.messages[0].text) == (request.agent_id == "sage")
 
 
-async def test_a_topic_comes_from_what_failed_then_from_goals_and_not_twice_in_a_week(
+async def test_a_topic_comes_from_what_failed_then_from_insights_then_from_goals_and_not_twice_in_a_week(
     database: str, sql: Sql
 ) -> None:
     sql.execute("""select ops_set_policy('company', '{"name": "Acme", "goals": ["more tea"]}')""")
     sql.execute("insert into ops_missions (title, status, completed_at) values ('Launch', 'failed', now())")
+    sql.execute("select ops_remember('quill', 'insight', 'Cold tea sells in June.', 0.8)")
     topics = []
     async with house_on(database, Scripted()) as house:
-        for _ in range(3):
+        for _ in range(4):
             queue(sql, "watercooler", None, "sage", "xalt", topics=["the slot's own"])
             outcome = await house.hold()
             assert isinstance(outcome, Done)
             topics.append(outcome.result["topic"])
     assert "Launch" in topics[0]
-    assert "more tea" in topics[1]
-    assert topics[2] == "the slot's own"
+    assert "Cold tea" in topics[1]
+    assert "more tea" in topics[2]
+    assert topics[3] == "the slot's own"
+
+
+async def test_who_takes_part_goes_by_the_hour_of_the_companys_clock(database: str, sql: Sql) -> None:
+    Clock(sql)  # noon in UTC, nine in the evening in Tokyo
+    sql.execute("""select ops_set_policy('company', '{"timezone": "Asia/Tokyo"}')""")
+    sql.execute(
+        "update ops_agent_schedules set activity_weight = 0 where hour = 21 and agent_id not in ('sage', 'xalt')"
+    )
+    queue(sql, "watercooler", "tea")
+    async with house_on(database, Scripted()) as house:
+        outcome = await house.hold()
+    assert isinstance(outcome, Done)
+    assert set(outcome.result["participants"]) == {"sage", "xalt"}
+
+
+async def test_the_coordinator_opens_what_is_formal_and_nothing_else(database: str, sql: Sql) -> None:
+    who = ("sage", "minion", "xalt", "quill")
+    formal = [queue(sql, "standup", "tea", *who) for _ in range(4)]
+    informal = [queue(sql, "strategy", "tea", *who) for _ in range(12)]
+    async with house_on(database, Scripted(turns=lambda request: "-")) as house:
+        for _ in formal + informal:
+            await house.hold()
+    assert {turns(sql, id)[0][1] for id in formal} == {"minion"}
+    assert {turns(sql, id)[0][1] for id in informal} != {"minion"}
 
 
 async def test_what_the_mock_failed_at_is_no_topic_once_calls_are_real(database: str, sql: Sql) -> None:

@@ -221,6 +221,8 @@ def test_steps_of_kinds_nobody_knows_fail_and_name_the_known_ones(sql: Session) 
     reason = scalar(sql, "select failure_reason from ops_mission_steps where id = %s", never)
     assert reason.startswith("no reactor knows the kind never_heard_of; known are ")
     assert "noop" in reason
+    reason = scalar(sql, "select failure_reason from ops_mission_steps where id = %s", gone_long)
+    assert "gone" not in reason.partition("; known are ")[2].split(", ")
     left = sql.execute("select id from ops_mission_steps where status = 'queued' order by id").fetchall()
     assert left == [(fresh,), (gone_lately,)]
 

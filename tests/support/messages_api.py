@@ -96,8 +96,10 @@ def _talk(asked: Asked) -> Material:
 
 
 def well(asked: Asked) -> Say:
-    """A good answer."""
-    return Say(body=message(asked))
+    """A good answer; to whoever only asks what models there are, a list without any."""
+    return (
+        Say(body=message(asked)) if "messages" in asked.body else Say(body=b'{"data": [], "has_more": false}')
+    )
 
 
 def saying(text: str, **other: Any) -> Behaviour:
