@@ -1,5 +1,6 @@
 """Who takes part in a conversation, on which side, and what it is about."""
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
@@ -26,13 +27,13 @@ class CastRefused(ValueError):
 
 
 def check(
-    format: Format, participants: Sequence[str | None], active: Collection[str], known: Collection[str]
+    format: Format, participants: Sequence[object], active: Collection[str], known: Collection[str]
 ) -> None:
     """Return when these may hold a conversation of the format.
 
     Raises: CastRefused: somebody is unknown, inactive or named twice, or they are too few or too many.
     """
-    named = [one if one is not None else "null" for one in participants]
+    named = [one if isinstance(one, str) else json.dumps(one) for one in participants]
     for problem, who in (
         ("unknown", [one for one in named if one not in known]),
         ("not active", [one for one in named if one in known and one not in active]),

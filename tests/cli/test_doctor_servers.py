@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -21,8 +18,8 @@ from tests.cli.test_doctor import Sql, found
 from tests.engine.support import Memory, reactor_on
 from tests.support.daemon import daemon
 from tests.support.replica import Pair, replicated_pair
-from tests.support.scratch import scratch_directory
 from tests.support.server import HURRIED_SETTINGS, PrivateServer, chosen_binaries, private_server
+from tests.support.small_disk import database_on, filled, small_disk
 
 pytestmark = pytest.mark.chaos
 
@@ -165,49 +162,16 @@ def _age(server: PrivateServer) -> None:
     os.chown(states, owner.st_uid, owner.st_gid)
 
 
-@contextmanager
-def small_disk(megabytes: int) -> Iterator[Path]:
-    """A directory on a disk of its own of that size; skipped, with the reason, where nothing may be mounted."""
-    with scratch_directory(executable=True) as place:
-        disk = place / "disk"
-        disk.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "voxyz-test", str(disk)],
-            capture_output=True,
-            text=True,
-        )
-        if mounted.returncode != 0:
-            pytest.skip(f"a disk of our own cannot be mounted here: {mounted.stderr.strip()}")
-        try:
-            yield disk
-        finally:
-            subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
 def test_a_full_disk_of_the_server_is_told_and_room_on_it_mends_it(
     server: PrivateServer, template: str, anywhere: Voxyz
 ) -> None:
-    with small_disk(48) as disk:
-        place = disk / "tables"
-        place.mkdir(mode=0o700)
-        owner = server.data_dir.stat()
-        os.chown(place, owner.st_uid, owner.st_gid)
-        server.run(f"create tablespace small location '{place}'")
-        try:
-            server.run(f"create database crowded template {template} strategy file_copy tablespace small")
-            dsn = server.dsn_of("crowded")
-            assert anywhere("doctor", DATABASE_URL=dsn).code == 0
-            ballast = disk / "ballast"
-            with pytest.raises(OSError, match="No space left"):
-                ballast.write_bytes(bytes(64 * 1024 * 1024))
+    with small_disk(48) as disk, database_on(disk, server, template) as dsn:
+        assert anywhere("doctor", DATABASE_URL=dsn).code == 0
+        with filled(disk):
             one = broken(anywhere, dsn, "size")
             assert "the server's disk is full" in one.finding
             assert "make room" in one.do
-            ballast.unlink()
-            assert anywhere("doctor", DATABASE_URL=dsn).code == 0
-        finally:
-            server.run("drop database if exists crowded with (force)")
-            server.run("drop tablespace small")
+        assert anywhere("doctor", DATABASE_URL=dsn).code == 0
 
 
 async def test_the_disk_of_an_embedded_database_is_looked_at_itself(anywhere: Voxyz) -> None:

@@ -243,7 +243,7 @@ def _by_name() -> list[tuple[str, Row]]:
         for kind in ("noop", "analyze", "webhook"):
             batch.append(("ops_mission_steps", {"kind": kind, "payload": text}))
         batch.append(("ops_mission_steps", {"kind": "noop", "result": text}))
-    for who in ("{null}", "{sage,null}", "{}"):
+    for who in ("{null}", "{sage,null}", "{{sage},{minion}}", "{}"):
         batch.append(("ops_roundtable_queue", {"format": "watercooler", "participants": who}))
     return batch
 

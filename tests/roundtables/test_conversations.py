@@ -1,6 +1,7 @@
 """Conversations from the queue to their end, on a real database."""
 
 from itertools import pairwise
+from typing import Any
 
 import psycopg
 import pytest
@@ -108,13 +109,14 @@ async def test_each_turn_is_a_row_and_an_event_before_the_next_is_asked_for(data
         ("mentoring", ["sage", "scout", "xalt"], "mentoring takes 2 agents, not 3"),
         ("debate", ["sage", "ghost"], "unknown: ghost"),
         ("debate", ["sage", None], "unknown: null"),
+        ("debate", [["sage"], ["xalt"]], 'unknown: ["sage"], ["xalt"]'),
         ("debate", ["sage", "quill"], "not active: quill"),
         ("debate", ["sage", "sage"], "named twice: sage"),
         ("seance", [], "unknown format 'seance'; known are ask, brainstorm"),
     ],
 )
 async def test_a_conversation_that_cannot_be_held_fails_at_once_and_says_why(
-    database: str, sql: Sql, format: str, who: list[str | None], said: str
+    database: str, sql: Sql, format: str, who: list[Any], said: str
 ) -> None:
     sql.execute("update ops_agents set active = false where id = 'quill'")
     queue(sql, format, "x", *who)
