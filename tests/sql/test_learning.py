@@ -216,9 +216,10 @@ def test_a_figure_over_twice_the_median_is_a_lesson_and_one_far_below_it_another
     assert "Coffee, slowly." in found[0][2]
 
 
-def test_the_third_figure_of_a_metric_can_teach(sql: Session) -> None:
+def test_the_third_figure_of_a_metric_can_teach_and_the_second_cannot(sql: Session) -> None:
     record(sql, tweet(sql), 10)
-    record(sql, tweet(sql), 10)
+    assert record(sql, tweet(sql), 1) is None, "though it is far below the median of the two"
+    sql.execute("update ops_outcomes set value = 10")
     assert record(sql, tweet(sql), 21) is not None
 
 

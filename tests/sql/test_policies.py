@@ -158,3 +158,20 @@ def test_what_opens_every_prompt_has_a_bound_in_all(sql: Session) -> None:
     with pytest.raises(psycopg.Error, match="company must have at most 2000 characters in all"):
         sql.execute("select ops_set_policy('company', %s)", (json.dumps({"customers": "x"}),))
     sql.execute("""select ops_set_policy('company', '{"customers": "x", "name": ""}')""")
+
+
+def test_a_change_is_merged_checked_counted_and_every_value_kept(sql: Session) -> None:
+    sql.execute("""select ops_set_policy('quiet_hours', '{"from": "22:00"}')""")
+    sql.execute("""update ops_policy set value = value || '{"to": "06:00"}' where key = 'quiet_hours'""")
+    for change in (
+        """select ops_set_policy('quiet_hours', '{"from": "late"}')""",
+        """update ops_policy set value = '{"until": "06:00"}' where key = 'quiet_hours'""",
+    ):
+        with pytest.raises(psycopg.Error, match="quiet_hours"):
+            sql.execute(change.encode())
+    now = sql.execute("select version, value from ops_policy where key = 'quiet_hours'").fetchone()
+    assert now == (3, {"from": "22:00", "to": "06:00"})
+    kept = sql.execute(
+        "select version, value from ops_policy_history where key = 'quiet_hours' order by version"
+    ).fetchall()
+    assert kept == [(1, {}), (2, {"from": "22:00"}), now]
