@@ -1,8 +1,9 @@
 // The reactor under pm2, from the root of the checkout (or with voxyz-reactor on PATH):
 //
 //   pm2 start deploy/pm2/ecosystem.config.cjs                    one process that does everything
-//   VOXYZ_APPS=split pm2 start deploy/pm2/ecosystem.config.cjs   a process for each kind of worker (needs DATABASE_URL)
+//   VOXYZ_APPS=split pm2 start deploy/pm2/ecosystem.config.cjs   a process for each kind of worker
 //
+// Without a DATABASE_URL the four share the embedded server, which outlives each of them.
 // Settings come from the environment of `pm2 start`, and from .env.local and .env in VOXYZ_DIR (default: here).
 
 const fs = require("node:fs");

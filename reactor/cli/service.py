@@ -83,9 +83,9 @@ def install(own: bool, split: bool, run_as: str | None, directory: Path | None, 
         )
     folder = _folder(own)
     _refuse_both(folder, WHOLE if split else SPLIT)
+    _refuse_unreachable(place)
     if place.account == ACCOUNT:
         _make_account()
-    _refuse_unreachable(place)
     folder.mkdir(parents=True, exist_ok=True)
     for one in services:
         (folder / _file(one)).write_text(unit(one, place), encoding="utf-8")
@@ -200,26 +200,35 @@ def _make_account() -> None:
 
 
 def _refuse_unreachable(place: Place) -> None:
-    """Raise when the account does not exist, or may not enter where program, directory and Python are."""
+    """Raise when the account cannot be had, or may not enter where program, directory and Python are.
+
+    Our own account may still be to be made: then it is a stranger everywhere.
+    """
     if place.account is None:
         return
     try:
         account = pwd.getpwnam(place.account)
     except KeyError:
-        raise UsageError(
-            f"there is no account {place.account}: make it, or choose another --run-as"
-        ) from None
-    for path in (place.program, place.directory, Path(sys.executable)):
-        for parent in path.resolve().parents:
-            if account.pw_uid != 0 and parent.exists() and not _may_enter(parent, account):
+        if place.account != ACCOUNT:
+            raise UsageError(
+                f"there is no account {place.account}: make it, or choose another --run-as"
+            ) from None
+        account = None
+    if account is not None and account.pw_uid == 0:
+        return
+    for path in (place.program.resolve(), place.directory.resolve(), Path(sys.executable).resolve()):
+        for parent in path.parents:
+            if parent.exists() and not _may_enter(parent, account):
                 raise ConfigurationError(
                     f"{place.account} may not enter {parent}, and {path} is in there:"
                     " install it elsewhere (under /opt), or choose another --run-as"
                 )
 
 
-def _may_enter(directory: Path, account: pwd.struct_passwd) -> bool:
+def _may_enter(directory: Path, account: pwd.struct_passwd | None) -> bool:
     found = directory.stat()
+    if account is None:
+        return bool(found.st_mode & stat.S_IXOTH)
     if found.st_uid == account.pw_uid:
         return bool(found.st_mode & stat.S_IXUSR)
     if found.st_gid in os.getgrouplist(account.pw_name, account.pw_gid):

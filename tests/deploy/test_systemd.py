@@ -119,6 +119,8 @@ def test_what_cannot_work_is_refused_in_one_line(here: Path, anywhere: Voxyz) ->
             "service", "install", "--run-as", "nobody", "--directory", str(here / "in")
         ).complained(2)
         assert f"may not enter {here}" in line
+        line = anywhere("service", "install", "--directory", str(here / "in")).complained(2)
+        assert "voxyz-reactor may not enter" in line, "and it was not made before that was known"
     else:
         assert "needs root" in anywhere("service", "install").complained(2)
 
