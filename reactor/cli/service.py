@@ -76,11 +76,7 @@ def install(own: bool, split: bool, run_as: str | None, directory: Path | None, 
     _refuse_without_rights(own)
     place = _place(own, run_as, directory)
     services = SPLIT if split else WHOLE
-    if split and Settings.load(cwd=place.directory).database_url is None and not ENVIRONMENT_FILE.exists():
-        raise ConfigurationError(
-            "several services need one database: set DATABASE_URL in .env of their directory"
-            + ("" if own else f" or in {ENVIRONMENT_FILE}")
-        )
+    _refuse_without_database(place, split)
     folder = _folder(own)
     _refuse_both(folder, WHOLE if split else SPLIT)
     _refuse_unreachable(place)
@@ -103,6 +99,27 @@ def install(own: bool, split: bool, run_as: str | None, directory: Path | None, 
     say(f"started: {', '.join(names)}")
     if own and not Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists():
         say("it stops when you log out, unless you say once: loginctl enable-linger")
+
+
+def _refuse_without_database(place: Place, split: bool) -> None:
+    """Raise when the services would not find the database that they need, or that the caller means."""
+    if place.environment_file is not None and place.environment_file.exists():
+        return
+    if Settings.load({}, place.directory).database_url is not None:
+        return
+    other = f" or {place.environment_file}" if place.environment_file else ""
+    where = f"{place.directory / '.env'}{other}"
+    if Settings.load(cwd=place.directory).database_url is not None:
+        raise ConfigurationError(
+            f"a service does not see the DATABASE_URL of this shell: write it into {where}"
+        )
+    if split:
+        raise ConfigurationError(f"several services need one database: write its DATABASE_URL into {where}")
+    if place.account == "root" or (place.account is None and os.geteuid() == 0):
+        raise ConfigurationError(
+            "root's embedded database runs as another account, which a service may not become:"
+            f" write a DATABASE_URL into {where}, or choose another --run-as"
+        )
 
 
 def _refuse_both(folder: Path, others: Iterable[Service]) -> None:
@@ -148,6 +165,7 @@ def _place(own: bool, run_as: str | None, directory: Path | None) -> Place:
         account=account,
         environment_file=None if own else ENVIRONMENT_FILE,
         grace_s=settings.grace_s,
+        python=Path(sys.executable),
     )
 
 

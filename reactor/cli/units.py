@@ -47,7 +47,8 @@ class Place:
     """Where and as whom a service runs.
 
     ``account`` None is a service of the user's own manager (``systemctl --user``). ``directory`` is where .env files are
-    read from and the only place it may write to; ``home`` is where an embedded database would live.
+    read from and the only place it may write to; ``home`` is where an embedded database would live; ``python`` is the
+    interpreter, wherever links lead to.
     """
 
     program: Path
@@ -56,6 +57,13 @@ class Place:
     account: str | None = None
     environment_file: Path | None = None
     grace_s: float = 20.0
+    python: Path | None = None
+
+    @property
+    def reads(self) -> list[Path]:
+        """Every place it must see, by all names that it has."""
+        named = [self.program, self.directory, self.home, *([self.python] if self.python else [])]
+        return [*named, *(path.resolve() for path in named)]
 
 
 # The places of deploy/systemd.
@@ -89,7 +97,7 @@ CapabilityBoundingSet=
 DevicePolicy=closed
 KeyringMode=private
 PrivateDevices=yes
-PrivateTmp=yes
+PrivateTmp={temporary}
 PrivateUsers=yes
 ProcSubset=pid
 ProtectClock=yes
@@ -155,20 +163,22 @@ def unit(service: Service, place: Place) -> str:
         start_s=START_S,
         stop_s=stop_window_s(place.grace_s),
         watchdog_s=WATCHDOG_S,
-        hardening=_FOR_ALL
-        + (
-            _FOR_THE_SYSTEM.format(homes=_homes(place), directory=_escaped(place.directory)) if system else ""
-        ),
+        hardening=_FOR_ALL + (_for_the_system(place) if system else ""),
         target="multi-user.target" if system else "default.target",
     )
 
 
-def _homes(place: Place) -> str:
-    """What of /home and /root the service sees: nothing, unless it lives there."""
-    for path in (place.program, place.directory, place.home):
-        if path.is_relative_to("/home") or path.is_relative_to("/root"):
-            return "read-only"
-    return "yes"
+def _for_the_system(place: Place) -> str:
+    return _FOR_THE_SYSTEM.format(
+        homes="read-only" if _needs(place, "/home", "/root") else "yes",
+        temporary="no" if _needs(place, "/tmp", "/var/tmp") else "yes",  # noqa: S108  nothing is written there
+        directory=_escaped(place.directory),
+    )
+
+
+def _needs(place: Place, *folders: str) -> bool:
+    """True when something it must see lives in one of ``folders``, which services do not see."""
+    return any(path.is_relative_to(folder) for path in place.reads for folder in folders)
 
 
 def _escaped(path: Path) -> str:

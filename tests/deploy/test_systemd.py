@@ -1,16 +1,20 @@
 """The units: read by systemd itself, and run by its user manager where a namespace for it can be had."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from reactor.cli.units import USUAL, WHOLE, Place, unit
 from tests.cli.conftest import COMMAND, Answer, Voxyz, environment
+from tests.support.machine import NoMachineError, machine
 from tests.support.scratch import scratch_directory
 from tests.support.server import PrivateServer
 
@@ -108,10 +112,15 @@ def test_what_cannot_work_is_refused_in_one_line(here: Path, anywhere: Voxyz) ->
     private = {"XDG_CONFIG_HOME": str(here / "config")}
     line = anywhere("service", "install", "--user", "--split", **private).complained(2)
     assert "DATABASE_URL" in line
+    line = anywhere("service", "install", "--user", **private, DATABASE_URL="postgresql:///db").complained(2)
+    assert f"does not see the DATABASE_URL of this shell: write it into {here}/.env" in line
     line = anywhere("service", "print", "--user", "--run-as", "nobody").complained(2)
     assert "--run-as" in line
     assert not (here / "config").exists()
     if os.geteuid() == 0:
+        for words in (["--user"], ["--run-as", "root"]):
+            line = anywhere("service", "install", *words, **private).complained(2)
+            assert "root's embedded database" in line
         line = anywhere("service", "install", "--run-as", "nobody-at-all").complained(2)
         assert "no account nobody-at-all" in line
         here.chmod(0o700)
@@ -127,6 +136,7 @@ def test_what_cannot_work_is_refused_in_one_line(here: Path, anywhere: Voxyz) ->
 
 def test_without_systemd_they_are_written_and_the_next_step_is_said(here: Path, anywhere: Voxyz) -> None:
     private = {"XDG_CONFIG_HOME": str(here / "config")}
+    (here / ".env").write_text("DATABASE_URL=postgresql:///somewhere\n")
     answer = anywhere("service", "install", "--user", "--no-start", **private)
     assert answer.code == 0, answer
     path = here / "config/systemd/user/voxyz-reactor.service"
@@ -159,11 +169,11 @@ def test_the_units_of_the_machine_are_written_where_it_looks_and_taken_away_agai
         or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0
     ):
         pytest.skip("no mount namespace or no systemd here: the machine's units were not installed")
-    variables = {"DATABASE_URL": "postgresql:///somewhere"}
+    (here / ".env").write_text("DATABASE_URL=postgresql:///somewhere\n")
     done = subprocess.run(
         ["unshare", "--mount", "bash", "-c", textwrap.dedent(BESIDE_THE_SYSTEM)],
         cwd=here,
-        env=environment(VOXYZ=f"{sys.executable} -m reactor.cli", **variables),
+        env=environment(VOXYZ=f"{sys.executable} -m reactor.cli"),
         capture_output=True,
         text=True,
         timeout=120,
@@ -185,8 +195,77 @@ def test_the_units_of_the_machine_are_written_where_it_looks_and_taken_away_agai
         *sorted(split),
         *(f"removed: {folder}/{name}" for name in split),
     ]
-    printed = anywhere("service", "print", "--run-as", "root", **variables).out.partition("\n")[2]
+    printed = anywhere("service", "print", "--run-as", "root").out.partition("\n")[2]
     assert (here / "voxyz-reactor.service").read_text() == printed
+
+
+def test_they_see_homes_and_temporary_files_only_where_they_live_there() -> None:
+    def said(place: Place = USUAL) -> list[str]:
+        text = unit(WHOLE[0], place)
+        return re.findall(r"^(?:ProtectHome|PrivateTmp)=(\S+)$", text, re.MULTILINE)
+
+    assert said() == ["yes", "yes"]
+    assert said(replace(USUAL, python=Path("/root/.pyenv/bin/python3"))) == ["yes", "read-only"]
+    assert said(replace(USUAL, program=Path("/home/me/voxyz-reactor/bin/voxyz-reactor"))) == [
+        "yes",
+        "read-only",
+    ]
+    assert said(replace(USUAL, directory=Path("/tmp/tried"))) == ["no", "yes"]
+
+
+AT_WORK = """
+    set -eu
+    cd /
+    $VOXYZ service install
+    show() { systemctl show -p "$1" --value voxyz-reactor.service; }
+    main=$(show MainPID)
+    echo "$(show ActiveState), $(show StatusText), as $(stat -c %U /proc/$main)"
+    grep -E '^(CapBnd|NoNewPrivs|Seccomp):' /proc/$main/status
+    for place in /usr /etc /home /var/lib; do
+        nsenter -t $main --mount touch $place/tried 2> /dev/null && echo "wrote to $place"
+    done
+    nsenter -t $main --mount touch /var/lib/voxyz-reactor/tried && echo "writes to its own"
+    cd /var/lib/voxyz-reactor
+    as() { setpriv --reuid voxyz-reactor --regid voxyz-reactor --clear-groups env HOME="$PWD" "$@"; }
+    as $VOXYZ enqueue step noop --wait > /dev/null && echo "worked"
+    kill -9 $main
+    until [ "$(show MainPID)" != "$main" ] && [ "$(show ActiveState)" = active ]; do sleep 0.1; done
+    as $VOXYZ enqueue step noop --wait > /dev/null && echo "worked after a crash"
+    $VOXYZ service uninstall
+    test "$(pgrep -c postgres)" = 0 && echo "its database has ended too"
+    getent passwd voxyz-reactor | cut -d: -f6-
+"""
+
+
+@needs_systemd
+def test_the_manager_of_a_machine_runs_it_with_all_that_the_unit_forbids(here: Path) -> None:
+    """On a machine of its own: the account is made there, and the embedded server lives in its directory."""
+    try:
+        with machine() as own:
+            done = own.run(
+                ["bash", "-c", textwrap.dedent(AT_WORK)],
+                cwd=here,
+                env=environment(VOXYZ=f"{sys.executable} -m reactor.cli"),
+            )
+            log = own.log.read_text()[-3000:]
+    except NoMachineError as error:
+        pytest.skip(f"the machine's units were not run by systemd: {error}")
+    assert done.returncode == 0, (done.stdout, done.stderr[-3000:], log)
+    assert done.stdout.splitlines() == [
+        "made: the account voxyz-reactor",
+        "written: /etc/systemd/system/voxyz-reactor.service",
+        "started: voxyz-reactor.service",
+        "active, 0 running, as voxyz-reactor",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "writes to its own",
+        "worked",
+        "worked after a crash",
+        "removed: /etc/systemd/system/voxyz-reactor.service",
+        "its database has ended too",
+        "/var/lib/voxyz-reactor:/usr/sbin/nologin",
+    ]
 
 
 IN_A_NAMESPACE = """
