@@ -8,14 +8,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from reactor.pg.embedded.account import server_account
+from reactor.pg.embedded.places import establish
 from tests.cli.conftest import environment
+from tests.support.embedded import kill_everything_on, older_cluster
 from tests.support.queue_rows import scalar
 from tests.support.scratch import scratch_directory
 from tests.support.server import PrivateServer, free_port
@@ -252,6 +255,72 @@ def test_no_process_that_moves_a_database_names_a_secret_in_its_arguments(
                     process.kill()
     assert any(who.startswith("arguments") for who in house.said)
     assert not house.give_away(MARKS)
+
+
+class Watch(threading.Thread):
+    """Keeps the arguments of every process there is, as often as it can look, until ``stop``."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__()
+        self.house, self.over = house, threading.Event()
+        self.programs: set[str] = set()
+        self.start()
+
+    def run(self) -> None:
+        while not self.over.wait(0.001):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):  # it may have ended
+                    words = path.read_text(errors="replace").replace("\0", " ")
+                    self.house.said[f"arguments of {path.parent.name}: {words[:200]}"] = words
+                    self.programs.add(words.split(" ")[0].rpartition("/")[2])
+
+    def stop(self) -> None:
+        self.over.set()
+        self.join(30)
+
+
+@pytest.fixture
+def old() -> Iterator[Path]:
+    """A home whose embedded database was made by PostgreSQL 16 and has a role with a password."""
+    with scratch_directory(executable=True) as directory:
+        cluster = older_cluster(establish(directory / ".voxyz", server_account(), lambda line: None))
+        try:
+            cluster.initialise()
+            with psycopg.connect(cluster.start().dsn(), autocommit=True) as session:
+                session.execute(f"create role marked login password '{PASSWORD}'")
+            cluster.stop()
+            yield directory / ".voxyz"
+        finally:
+            kill_everything_on(cluster.base / "data")
+
+
+def test_no_process_names_a_secret_while_an_embedded_server_is_carried_over(old: Path) -> None:
+    """A role's password comes along, and keys are in the environment: initdb, two servers, dump and psql name none."""
+    house = House(
+        old.parent,
+        environment(
+            ANTHROPIC_API_KEY=KEY,
+            OPS_API_TOKEN=API_TOKEN,
+            OPS_READ_TOKEN=READ_TOKEN,
+            OPS_PORT="0",
+            VOXYZ_LLM="mock",
+            VOXYZ_LOG_LEVEL="debug",
+            PGPASSWORD=PASSWORD,
+        ),
+    )
+    watch = Watch(house)
+    try:
+        with running(house):
+            ask = ["psql", "-Atc", "select rolpassword from pg_authid where rolname = 'marked'"]
+            verifier = house.command(*ask).strip()
+            house.said.pop(f"{' '.join(ask)} []")  # what it is for
+            house.command("export", "out")
+    finally:
+        watch.stop()
+    assert verifier.startswith("SCRAM-SHA-256$")
+    assert "carrying the database over from PostgreSQL 16 to 18" in house.said["the log"]
+    assert {"initdb", "postgres", "pg_dump", "pg_dumpall", "psql"} <= watch.programs
+    assert not house.give_away((*MARKS, verifier))
 
 
 def test_psql_gets_the_password_in_a_way_that_nobody_can_watch(house: House) -> None:

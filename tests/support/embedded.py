@@ -13,7 +13,12 @@ import psycopg
 import pytest
 
 from reactor.pg.embedded import EmbeddedServer
+from reactor.pg.embedded.account import server_account
+from reactor.pg.embedded.binaries import reachable, wheel_binaries
+from reactor.pg.embedded.cluster import Cluster
+from reactor.pg.embedded.places import STATE_ROOT, socket_directory
 from reactor.pg.embedded.processes import poll, server_processes
+from reactor.pg.embedded.server import SETTINGS
 
 REPOSITORY = Path(__file__).parents[2]
 IS_ROOT = os.geteuid() == 0
@@ -76,3 +81,11 @@ def row_is_there(dsn: str) -> bool:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def older_cluster(base: Path) -> Cluster:
+    """The cluster in ``base`` as a release with PostgreSQL 16 sees it; ``initialise`` makes it."""
+    account = server_account()
+    binaries = reachable(wheel_binaries(16), account, STATE_ROOT)
+    settings = {name: value for name, value in SETTINGS.items() if name != "io_method"}
+    return Cluster(base, binaries, account, socket_directory(base), settings, sync=False)

@@ -12,6 +12,7 @@ from reactor.pg.embedded.binaries import reachable, wheel_binaries
 from reactor.pg.embedded.cluster import Cluster
 from reactor.pg.embedded.places import STATE_ROOT, establish, socket_directory
 from reactor.pg.migrations import migrate
+from tests.support.embedded import older_cluster
 from tests.support.queue_rows import new_step, scalar
 
 
@@ -22,11 +23,7 @@ def nothing_said(line: str) -> None:
 @pytest.fixture
 def old(home: Path) -> Path:
     """A home as a release with PostgreSQL 16 left it: a schema, rows, a role, a second database; its server is stopped."""
-    account = server_account()
-    base = establish(home, account, nothing_said)
-    binaries = reachable(wheel_binaries(16), account, STATE_ROOT)
-    settings = {name: value for name, value in server.SETTINGS.items() if name != "io_method"}
-    cluster = Cluster(base, binaries, account, socket_directory(base), settings, sync=False)
+    cluster = older_cluster(establish(home, server_account(), nothing_said))
     cluster.initialise()
     found = cluster.start()
     try:
@@ -42,7 +39,7 @@ def old(home: Path) -> Path:
             sql.execute("create table elsewhere as select 7 as id")
     finally:
         cluster.stop()
-    return base
+    return cluster.base
 
 
 async def test_data_of_postgresql_16_are_carried_over_and_the_old_ones_kept(home: Path, old: Path) -> None:
@@ -71,9 +68,7 @@ async def test_data_of_postgresql_16_are_carried_over_and_the_old_ones_kept(home
 
 @pytest.mark.chaos
 async def test_a_voxyz_of_another_server_works_after_it(home: Path, old: Path) -> None:
-    binaries = reachable(wheel_binaries(16), server_account(), STATE_ROOT)
-    settings = {name: value for name, value in server.SETTINGS.items() if name != "io_method"}
-    cluster = Cluster(old, binaries, server_account(), socket_directory(old), settings, sync=False)
+    cluster = older_cluster(old)
     found = cluster.start()
     try:
         await migrate(found.dsn())
