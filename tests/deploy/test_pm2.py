@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import environment
+from tests.support.pm2 import has_npm, installed_pm2
 from tests.support.queue_rows import scalar
 from tests.support.scratch import scratch_directory
 from tests.support.sessions import Session
@@ -22,23 +22,15 @@ pytestmark = pytest.mark.packaging
 
 ROOT = Path(__file__).parents[2]
 ECOSYSTEM = ROOT / "deploy/pm2/ecosystem.config.cjs"
-VERSION = "7.0.4"
-INSTALL_WITHIN_S = 240
 PM2_WITHIN_S = 120
 
 
 @pytest.fixture(scope="module")
 def pm2_program() -> Iterator[Path]:
-    if shutil.which("npm") is None:
+    if not has_npm():
         pytest.skip("npm is not installed: pm2 was not tried")
-    with scratch_directory(executable=True) as directory:
-        subprocess.run(
-            ["npm", "install", "--prefix", directory, "--no-audit", "--no-fund", f"pm2@{VERSION}"],
-            capture_output=True,
-            timeout=INSTALL_WITHIN_S,
-            check=True,
-        )
-        yield directory / "node_modules" / ".bin" / "pm2"
+    with installed_pm2() as program:
+        yield program
 
 
 class Pm2:

@@ -6,7 +6,10 @@ The mark is an HTML comment on the line before the block, which readers do not s
 * ``run: moving``: what stayed is stopped, the database in use is an embedded one with the schema, and a project at Supabase
   is as new.
 * ``run: until WORD``: its last line is a command that stays; the next block waits until a line of its output begins with
-  WORD. ``run: each until ready``: every line is a command that stays.
+  WORD, ``…`` standing for anything. ``run: each until ready``: every line is a command that stays.
+* ``run: on a machine``: by root of a machine with a systemd of its own, the same one all over the page.
+* ``unit: NAME``: what follows its first line is put beside the unit of that name there, and it starts again with that;
+  the files it names hold something.
 * ``says``: what the block before printed; ``…`` stands for anything.
 * ``file: NAME``: it is written beside, for the blocks that follow.
 * ``prepare``: code of another language; the SQL in it is understood by the database.
@@ -57,6 +60,6 @@ def blocks(page: Path) -> Iterator[Block]:
             yield Block(page, line, "", "start", found["start"], "")
             continue
         mark = (found["mark"] or "").strip()
-        kind = re.match(r"(run|says|file|prepare|calls|tested by|not run)(?:: ?| |$)(.*)", mark)
+        kind = re.match(r"(run|unit|says|file|prepare|calls|tested by|not run)(?:: ?| |$)(.*)", mark)
         verb, rest = (kind[1], kind[2]) if kind else ("", "")
         yield Block(page, line, found["language"], verb, rest, found["text"])

@@ -8,6 +8,7 @@ names one.
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ import psycopg
 from reactor.pg.embedded.binaries import Binaries, binaries_at
 from tests.cli.conftest import COMMAND, environment
 from tests.docs.blocks import ROOT, Block
+from tests.support.machine import Machine, NoMachineError, machine
+from tests.support.pm2 import has_npm, installed_pm2
 from tests.support.server import PrivateServer, chosen_binaries, free_port, private_server
 from tests.support.supabase import Project, answer, project
 
@@ -51,13 +54,16 @@ class Session:
         self.project: Project | None = None
         self.server: PrivateServer | None = None
         self.ports = {shown: str(free_port()) for shown in SHOWN_PORTS}
+        self.machine: Machine | None = None
+        self.left_out: list[str] = []  # blocks that could not be run here, and why
         self.said = ""
         self.staying: list[tuple[subprocess.Popen[bytes], Path]] = []
         for program in (folder / "bin/voxyz-reactor", folder / "path/voxyz-reactor"):
             program.parent.mkdir()
             program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
             program.chmod(0o755)
-        (folder / "examples").symlink_to(ROOT / "examples")
+        for name in ("examples", "deploy"):
+            (folder / name).symlink_to(ROOT / name)
         path = os.pathsep.join([str(folder / "path"), str(Path(sys.executable).parent), os.environ["PATH"]])
         self.environment = environment(PATH=path, OPS_PORT=self.ports["8420"], VOXYZ_LOG="console")
 
@@ -86,8 +92,13 @@ class Session:
                     self.project.renew()
                 self._run(block, SHELL, "voxyz-reactor migrate")
                 self._run(block, SHELL, text)
+            case "run" if block.rest == "on a machine":
+                self._on_a_machine(block, text)
             case "run":
-                self._run(block, SHELL, text)
+                if not re.search(r"\bpm2 ", text) or self._pm2(block):
+                    self._run(block, SHELL, text)
+            case "unit":
+                self._on_a_machine(block, _beside(block))
             case "says":
                 self._compare(block, text)
             case "file":
@@ -133,7 +144,8 @@ class Session:
             )
         self.staying.append((process, log))
         deadline = time.monotonic() + DEADLINE_S
-        while not re.search(rf"^{re.escape(word)}", log.read_text(), re.MULTILINE):
+        begins = re.escape(word).replace("…", ".*")
+        while not re.search(rf"^{begins}", log.read_text(), re.MULTILINE):
             assert process.poll() is None, f"{block} ended:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"{block} did not say {word}:\n{log.read_text()}"
             time.sleep(0.05)
@@ -188,6 +200,42 @@ class Session:
                 how, name, given = json.loads(line)
                 answer(session, how, name, given)
 
+    def _on_a_machine(self, block: Block, text: str) -> None:
+        if self.machine is None:
+            try:
+                self.machine = self.stack.enter_context(machine())
+            except NoMachineError as error:
+                self.left_out.append(f"{block} was not run: {error}")
+                return
+        script = self.folder / "block"
+        # As sudo has it: next to nothing of the caller's environment.
+        kept = " ".join(f'{name}="${name}"' for name in ("PATH", "PYTHONPATH", "HOME"))
+        script.write_text(f'sudo() {{ env -i {kept} "$@"; }}\n{text}\n')
+        done = self.machine.run([*SHELL, "--", str(script)], cwd=self.folder, env=self.environment)
+        self.said = done.stdout + done.stderr
+        assert done.returncode == 0, (
+            f"{block} failed:\n{text}\n{self.said}\n{self.machine.log.read_text()[-2000:]}"
+        )
+
+    def _pm2(self, block: Block) -> bool:
+        """pm2 is one of the programs, and its daemon ends with the page; false when it cannot be had for ``block``."""
+        if "PM2_HOME" in self.environment:
+            return True
+        if not has_npm():
+            self.left_out.append(f"{block} was not run: npm is not installed")
+            return False
+        pm2 = self.stack.enter_context(installed_pm2())
+        self.environment |= {
+            "PATH": f"{pm2.parent}:{self.environment['PATH']}",
+            "PM2_HOME": str(self.folder / "pm2"),
+        }
+        self.environment["OPS_PORT"] = "0"  # what it starts stays, and so several may share what is set here
+        environment = dict(self.environment)
+        self.stack.callback(
+            lambda: subprocess.run([pm2, "kill"], env=environment, capture_output=True, timeout=60)
+        )
+        return True
+
     def _stayed(self) -> str:
         return "".join(f"\n--- {log.name}:\n{log.read_text()[-3000:]}" for _, log in self.staying)
 
@@ -235,6 +283,21 @@ class Session:
                 process.kill()
                 process.wait()
         self.staying.clear()
+
+
+def _beside(block: Block) -> str:
+    """Commands that put the text of ``block`` beside a unit, and the unit is up with it."""
+    _, _, settings = block.text.partition("\n")
+    folder = f"/etc/systemd/system/{block.rest}.service.d"
+    files = " ".join(re.findall(r"^LoadCredential=\w+:(\S+)$", settings, re.MULTILINE))
+    return f"""
+        for file in {files}; do mkdir -p "$(dirname "$file")"; (umask 077; echo sk-of-the-page > "$file"); done
+        mkdir -p {folder}
+        printf '%s\\n' {shlex.quote(settings)} > {folder}/override.conf
+        systemctl daemon-reload
+        systemctl restart {block.rest}
+        systemctl is-active {block.rest}
+    """
 
 
 def _binaries() -> Binaries:
