@@ -264,6 +264,12 @@ where taken.due_at > (select ops_now()) - interval '1 day'
 order by taken.due_at desc
 limit 20;
 
+-- name: for_you
+-- How many proposals and held steps wait for a person's word; of each at most %(most)s are counted.
+select
+  (select count(*) from (select from ops_mission_proposals as proposal where proposal.status = 'pending' limit %(most)s) as pending)
+  + (select count(*) from (select from v_held_steps limit %(most)s) as held);
+
 -- name: horizon
 -- For how long (seconds) the oldest open write transaction of the cluster holds back what is final; null: for none.
 select extract(epoch from clock_timestamp() - min(activity.xact_start))::float8

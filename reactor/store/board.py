@@ -219,6 +219,12 @@ async def occurrences(conn: Connection) -> list[Occurrence]:
     return [Occurrence._make(row) for row in await conn.fetch_all(_SQL["occurrences"])]
 
 
+async def for_you(conn: Connection, most: int) -> int:
+    """How many proposals and held steps wait for a person's word, of each at most ``most``."""
+    number: int = await conn.fetch_value(_SQL["for_you"], {"most": most})
+    return number
+
+
 async def horizon_age_s(conn: Connection) -> float | None:
     """For how long the oldest open write transaction of the cluster has been open; None: there is none."""
     age: float | None = await conn.fetch_value(_SQL["horizon"])

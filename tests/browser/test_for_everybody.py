@@ -155,3 +155,21 @@ def test_the_room_says_in_words_what_the_picture_shows(house: House, look: Look)
         for pair in (["minion", "sage"], ["sage", "xalt"])
     )
     assert near < far
+
+
+def test_what_is_said_in_the_room_covers_nobodys_words(house: House, look: Look) -> None:
+    topic = "A question that is as long as they come, so that answers need all the lines a bubble may have"
+    talk = stage.conversation(house.sql, topic, "debate")
+    stage.ended(house.sql, talk)
+    page = look(house.url, reduced_motion="reduce").live().page
+    expect(page.locator(".bubble.newest")).to_have_count(1)
+    covered = page.evaluate(
+        "() => { const of = (kind) => [...document.querySelectorAll(kind)].map((node) => node.getBoundingClientRect());"
+        " return of('.bubble').flatMap((one) => of('.seat .mood, .seat .name, .seat .face').filter((other) =>"
+        " one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom)).length; }"
+    )
+    assert covered == 0
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('.bubble')].filter((one) => one.scrollHeight > one.clientHeight + 1).length"
+    )
+    assert cut == 0

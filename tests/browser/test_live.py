@@ -130,3 +130,37 @@ def test_a_replay_speaks_the_turns_again_one_by_one(house: House, look: Look) ->
     sheet.get_by_role("button", name="Replay").click()
     expect(sheet.locator(".turn.unspoken")).to_have_count(0)
     assert page.evaluate("() => [...window.hidden]") == list(range(turns, -1, -1))
+
+
+def test_who_is_in_another_tab_reads_from_its_title_that_somebody_waits_for_him(
+    house: House, look: Look
+) -> None:
+    house.sql.execute(
+        "update ops_mission_proposals set status = 'rejected', decided_by = 'x' where status = 'pending'"
+    )
+    page = look(house.url).live().page
+    expect(page).to_have_title("voxyz ops")
+    id = stage.proposal(house.sql)
+    expect(page).to_have_title("(1) voxyz ops")
+    page.get_by_role("link", name="1 to decide").click()
+    expect(page.locator("#waiting")).to_be_in_viewport()
+    house.sql.execute("select ops_reject(%s, 'ann', 'enough')", (id,))
+    expect(page).to_have_title("voxyz ops")
+
+
+def test_a_panel_says_how_much_is_below_its_edge(house: House, look: Look) -> None:
+    made = [stage.proposal(house.sql) for _ in range(9)]
+    page = look(house.url).live().page
+    more = page.locator("#waiting").get_by_role("button", name="below")
+    expect(more).to_have_text(re.compile("^[0-9] more below"))
+    more.click()
+    page.wait_for_function("() => document.querySelector('#waiting .inside').scrollTop > 100")
+    page.evaluate(
+        "() => { const inside = document.querySelector('#waiting .inside'); inside.scrollTop = inside.scrollHeight; }"
+    )
+    expect(more).to_be_hidden()
+    expect(page.locator(f"#proposal-{made[0]}")).to_be_in_viewport()
+    for id in made:
+        house.sql.execute("select ops_reject(%s, 'ann', 'enough')", (id,))
+    expect(page.locator("#waiting")).to_contain_text("Nothing waits for you")
+    expect(more).to_be_hidden()

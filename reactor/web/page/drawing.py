@@ -12,6 +12,14 @@ ROOM_WIDTH: Final = 880
 ROOM_HEIGHT: Final = 600
 _MARGIN_X: Final = 118
 _MARGIN_TOP: Final = 134  # a bubble has room above its seat
+_FACE: Final = 46  # half of a face with its halo
+_WORDS_X: Final = 92  # half of a name, or of what somebody is at
+_WORDS_Y: Final = 80  # where the words below a face end
+_BUBBLE: Final = 240
+_BUBBLE_LINE: Final = 18.6
+_BUBBLE_CHARACTERS: Final = 29  # on a line
+_SIDEWAYS: Final = (0, -40, 40, -80, 80, -110, 110)
+_DOWN: Final = (30, 15, 0, -15, -30, 45, 60)
 _MARGIN_BOTTOM: Final = 78
 _APART_X: Final = 146
 _APART_Y: Final = 164
@@ -30,6 +38,16 @@ class Line(NamedTuple):
     label: str
 
 
+class Bubble(NamedTuple):
+    """What somebody says, at its place; ``side`` is where it stands to who says it: above, below, left or right."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    side: str
+
+
 class Bar(NamedTuple):
     """A part of a column: from ``y`` down by ``height``."""
 
@@ -46,6 +64,63 @@ def room(people: Sequence[str], affinities: Mapping[tuple[str, str], float]) -> 
     width, height = ROOM_WIDTH - 2 * _MARGIN_X, ROOM_HEIGHT - _MARGIN_TOP - _MARGIN_BOTTOM
     placed = spread(seats(people, affinities), width=width, height=height, apart_x=_APART_X, apart_y=_APART_Y)
     return {who: Seat(seat.x + _MARGIN_X, seat.y + _MARGIN_TOP) for who, seat in placed.items()}
+
+
+def bubbles(places: Mapping[str, Seat], said: Mapping[str, str]) -> dict[str, Bubble]:
+    """A bubble for each of who ``said`` something, the newest first, where it covers no face, no words and no other bubble.
+
+    Above is best, then a little aside, beside, below. For the newest in a room too full for that where it covers least; an
+    older one is left out then.
+    """
+    taken = [box for seat in places.values() for box in _boxes(seat)]
+    found: dict[str, Bubble] = {}
+    for who, text in said.items():
+        lines = max(1, -(-len(text) // _BUBBLE_CHARACTERS))
+        choices = _bubble_places(places[who], round(lines * _BUBBLE_LINE + 13, 1))
+        covered, _, chosen = min(
+            (sum(_shared(one, other) for other in taken), place, one) for place, one in enumerate(choices)
+        )
+        if not found or not covered:
+            found[who] = chosen
+            taken.append(chosen)
+    return found
+
+
+def _boxes(seat: Seat) -> list[Bubble]:
+    """What is drawn at a seat: the face, and the words below it."""
+    x, y = seat
+    return [
+        Bubble(x - _FACE, y - _FACE, 2 * _FACE, 2 * _FACE, ""),
+        Bubble(x - _WORDS_X, y + _FACE - 8, 2 * _WORDS_X, _WORDS_Y - _FACE + 8, ""),
+    ]
+
+
+def _bubble_places(seat: Seat, height: float) -> list[Bubble]:
+    """Where a bubble of that height may stand, the best first."""
+    x, y = seat
+    wanted = [
+        *((x - _BUBBLE / 2 + aside, y - _FACE - height, "above") for aside in _SIDEWAYS),
+        *((x + _FACE, y - height + down, "right") for down in _DOWN),
+        *((x - _FACE - _BUBBLE, y - height + down, "left") for down in _DOWN),
+        *((x + _WORDS_X, y - height / 2 + down, "right") for down in _DOWN),
+        *((x - _WORDS_X - _BUBBLE, y - height / 2 + down, "left") for down in _DOWN),
+        *((x - _BUBBLE / 2 + aside, y + _WORDS_Y, "below") for aside in _SIDEWAYS),
+    ]
+    return [
+        Bubble(
+            round(min(max(left, 4), ROOM_WIDTH - _BUBBLE - 4), 1),
+            round(min(max(top, 2), ROOM_HEIGHT - height - 2), 1),
+            _BUBBLE, height, side,
+        )
+        for left, top, side in wanted
+    ]  # fmt: skip
+
+
+def _shared(one: Bubble, other: Bubble) -> float:
+    """The area that two boxes have in common."""
+    wide = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    high = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    return max(wide, 0.0) * max(high, 0.0)
 
 
 def circle(people: Sequence[str], radius: float, centre: float) -> dict[str, Seat]:

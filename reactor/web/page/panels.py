@@ -39,6 +39,7 @@ from reactor.store import (
 from reactor.web.desk import Desk
 from reactor.web.frames import cursor
 from reactor.web.page import drawing
+from reactor.web.page.render import brief
 from reactor.web.unshown import shown
 
 KEPT_FOR_S: Final = 0.5
@@ -48,6 +49,7 @@ TALKS: Final = 12
 WAITING: Final = 50
 DAYS: Final = 14
 BUBBLES: Final = 3
+BUBBLE: Final = 96  # characters
 FLEET: Final = 12
 
 Values = dict[str, Any]
@@ -90,6 +92,7 @@ async def _bar(desk: Desk, conn: Connection) -> Values:
         "llm": desk.settings.provider(),
         "model": desk.settings.model,
         "budgets": await board.budgets(conn),
+        "for_you": await board.for_you(conn, WAITING),
         "horizon_s": await board.horizon_age_s(conn),
     }
 
@@ -98,13 +101,17 @@ async def _room(_desk: Desk, conn: Connection) -> Values:
     seated = await board.room(conn)
     affinities = await _affinities(conn)
     places = drawing.room([one.id for one in seated], affinities)
-    spoken = sorted((one.said_at, one.id) for one in seated if one.said_at and one.dialogue)
+    spoken = sorted(
+        ((one.said_at, one.id, one.dialogue) for one in seated if one.said_at and one.dialogue), reverse=True
+    )
+    said = {who: brief(text, BUBBLE) for _, who, text in spoken[:BUBBLES]}
     return {
         "seated": seated,
         "places": places,
         "lines": drawing.lines(places, affinities),
         "names": {one.id: one.display_name for one in seated},
-        "bubbles": [who for _, who in spoken[-BUBBLES:]],
+        "said": said,
+        "bubbles": drawing.bubbles(places, said),
         "digest": await board.digest(conn),
     }
 
