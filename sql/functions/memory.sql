@@ -352,6 +352,16 @@ comment on function ops_memory_keep_within(text, bigint) is
   'Of the agent''s active memories, pinned ones aside, the 200 of highest rank stay active; the rest, perhaps the newest'
   ' itself, is superseded. The caller has the lock of ops_memory_lock, taken in an earlier statement.';
 
+create or replace function ops_trace_origin(trace text)
+returns text
+language sql
+immutable
+parallel safe
+set search_path = public, pg_temp
+return regexp_replace(trace, '^(roundtable:[0-9]+):[0-9]+$', '\1');
+
+comment on function ops_trace_origin(text) is 'What a trace leads back to: of what came of one conversation it is the conversation.';
+
 create or replace function ops_promote_memories(agent_id text default null, memory_id bigint default null)
 returns integer
 language plpgsql
@@ -379,7 +389,7 @@ begin
       and witness.id <> insight.id
       and witness.source_trace_id is distinct from 'promotion:' || insight.id
       and witness.superseded_by is null
-      and witness.source_trace_id is distinct from insight.source_trace_id
+      and ops_trace_origin(witness.source_trace_id) is distinct from ops_trace_origin(insight.source_trace_id)
       and witness.tags && insight.tags
       and (
         select count(distinct tag.name)
@@ -442,6 +452,7 @@ end
 $$;
 
 comment on function ops_promote_memories(text, bigint) is
-  'Insights of at least .80 that another active memory of the agent, of another trace, confirms by two shared tags have'
+  'Insights of at least .80 that another active memory of the agent, of another trace (another conversation, mission, figure),'
+  ' confirms by two shared tags have'
   ' become strategies, or lessons where a lesson confirms them, .05 surer and at most .95; each once. Returns how many.'
   ' Of one agent and memory, or of all: the latter is for the heartbeat.';

@@ -63,6 +63,34 @@ def test_strained_and_unequal_pairs_get_their_talk_and_not_again_for_days(sql: S
     assert len(sql.execute("select ops_bring_pair_talks()").fetchall()) == 2
 
 
+@pytest.mark.parametrize(
+    ("affinity", "memories", "format"),
+    [
+        (0.249, 0, "conflict_resolution"),
+        (0.250, 0, None),
+        (0.750, 20, "mentoring"),
+        (0.749, 20, None),
+        (0.750, 19, None),
+    ],
+)
+def test_a_pair_gets_its_talk_below_25_and_from_75_with_20_memories_between_them(
+    sql: Sql, affinity: float, memories: int, format: str | None
+) -> None:
+    sql.execute("update ops_agent_relationships set affinity = 0.5")
+    sql.execute(
+        "update ops_agent_relationships set affinity = %s where (agent_a, agent_b) = ('minion', 'xalt')",
+        (affinity,),
+    )
+    for number in range(memories):
+        sql.execute(
+            "select ops_remember('xalt', 'insight', %s, 0.7)",
+            (f"thing{number} matters{number} much{number}",),
+        )
+    sql.execute("select ops_bring_pair_talks()")
+    talks = sql.execute("select format from ops_roundtable_queue").fetchall()
+    assert talks == ([(format,)] if format else [])
+
+
 def test_the_day_has_room_for_ten_that_nobody_asked_for(sql: Sql) -> None:
     left = "select ops_roundtables_left_today()"
     queue(sql)

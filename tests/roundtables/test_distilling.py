@@ -136,6 +136,24 @@ async def test_what_names_nobody_who_took_part_is_counted(database: str, sql: Sq
     assert (told["roundtable_id"], told["left_out"]) == (id, 3)
 
 
+async def test_where_it_lands_it_is_checked_again_who_took_part_and_what_was_formal(
+    database: str, sql: Sql
+) -> None:
+    queue(sql, "watercooler", "tea", "sage", "xalt")
+    async with house_on(database) as house:
+        row = await house.claim()
+    whole = distillate(
+        memories=[learnt("quill", "Was not there."), learnt("sage", "Tea matters.")],
+        drifts=[moved("sage", "quill", 0.01), moved("sage", "xalt", 0.01)],
+        action_items=[item("Watercoolers propose nothing")],
+    )
+    land = "select ops_land_distillate(%s, %s, %s::jsonb, false)"
+    landed = one(sql, land, row.id, row.token, json.dumps(whole))
+    assert (landed["memories"], landed["drifts"], landed["action_items"]) == (1, 1, [])
+    assert one(sql, "select agent_id from ops_agent_memory") == "sage"
+    assert one(sql, "select count(*) from ops_mission_proposals") == 0
+
+
 async def test_a_day_has_room_for_three_action_items(database: str, sql: Sql) -> None:
     for number in range(2):
         queue(sql, "brainstorm", f"tea {number}", "sage", "xalt")

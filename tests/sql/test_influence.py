@@ -36,7 +36,7 @@ def test_what_is_chosen_is_sure_enough_active_and_about_the_matter(sql: Session)
     )
     fitting = remember(sql, "The newsletter is read on a weekend", confidence=0.65)
     fill(sql, "sage", 3, confidence=0.7)
-    remember(sql, "A weak hunch about the newsletter", confidence=0.59)
+    remember(sql, "A weak hunch about the newsletter for weekend readers", confidence=0.59)
     pinned = remember(sql, "Never promise dates", confidence=0.6, type="preference")
     sql.execute("update ops_agent_memory set pinned = true where id = %s", (pinned,))
     assert influence(sql, "sage", "mission", mission) == [pinned, fitting]

@@ -293,7 +293,16 @@ def test_nothing_else_is_promoted(sql: Session, insight: dict[str, Any], witness
     assert value(sql, "select count(*) from ops_agent_memory") == 2
 
 
-def test_a_witness_of_the_same_trace_or_no_longer_active_confirms_nothing(sql: Session) -> None:
+def test_what_came_of_the_same_conversation_confirms_nothing(sql: Session) -> None:
+    tags = ["posts", "weekend"]
+    remember(sql, "People read on Saturdays", type="pattern", tags=tags, trace="roundtable:1:1")
+    remember(sql, "Short posts work", confidence=0.9, tags=tags, trace="roundtable:1:2")
+    assert value(sql, "select count(*) from ops_agent_memory where type = 'strategy'") == 0
+    remember(sql, "Sundays are slow", type="pattern", tags=tags, trace="roundtable:11:1")
+    assert value(sql, "select content from ops_agent_memory where type = 'strategy'") == "Short posts work"
+
+
+def test_a_witness_that_is_no_longer_active_confirms_nothing(sql: Session) -> None:
     tags = ["posts", "weekend"]
     witness = remember(sql, "People read on Saturdays", type="pattern", tags=tags, trace="roundtable:2:1")
     other = remember(sql, "Something newer about it", type="pattern")

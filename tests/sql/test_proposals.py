@@ -199,6 +199,15 @@ def test_what_was_turned_away_counts_for_no_limit(sql: Session) -> None:
     assert propose(sql, "Mine", steps_of("plan"), agent="sage").status == "accepted"
 
 
+def test_what_people_propose_for_an_agent_takes_none_of_its_places(sql: Session) -> None:
+    set_policy(sql, "proposal_limits", {"per_agent_day": 1})
+    set_policy(sql, "mission_limits", {"steps_per_agent_day": 1})
+    for number in range(3):
+        assert propose(sql, f"Asked for {number}", steps_of("plan"), source="human").status == "accepted"
+    assert propose(sql, "Its own", steps_of("plan")).status == "accepted"
+    assert propose(sql, "And another", steps_of("plan")).status == "rejected"
+
+
 def test_limits_begin_anew_with_the_company_s_day(sql: Session) -> None:
     clock = Clock(sql)
     set_policy(sql, "company", {"timezone": "America/New_York"})

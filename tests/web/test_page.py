@@ -60,6 +60,7 @@ async def test_the_page_has_every_panel_and_texts_stay_texts(database: str, sql:
     assert page.status == 200
     for name in PANELS:
         assert f'data-panel="{name}"' in page.text
+    assert 'id="company-unknown"' in page.text, "it says so as long as nobody has said what the company is"
     assert "<script>" not in page.text
     assert "&lt;script&gt;" in page.text
     assert not re.search(r"""\sstyle=|\son[a-z]+=["']""", page.text)
