@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reactor.settings import is_loopback
 from reactor.web.forms import fields_of, is_form
 from reactor.web.limits import WRONG_TOKENS_A_MINUTE, Buckets, address_of
-from reactor.web.problems import problem
+from reactor.web.refusing import STYLE, is_from_script, refusal_of, wants_a_page
 from reactor.web.sessions import Grant, Session, Sessions, cookie_of
 
 __all__ = ["Access", "Grant", "Refusal", "Rules"]
@@ -33,7 +33,6 @@ __all__ = ["Access", "Grant", "Refusal", "Rules"]
 PROBES = frozenset({"/healthz", "/readyz"})
 LOGIN = "/ops/login"
 LOGOUT = "/ops/logout"
-STYLE = "/ops/static/ops.css"  # what signing in looks like is no secret
 OPEN = PROBES | {LOGIN, STYLE}
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORWARDED = re.compile(rb"forwarded|x-forwarded-.+|x-real-ip|via")
@@ -154,20 +153,16 @@ class Access:
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """A problem; but a browser that wants the page is sent to where one signs in."""
-    if refusal.status == 401 and scope["method"] == "GET" and _wants_a_page(scope):
-        where = quote(scope["path"], safe="/")
+    """As its asker can read it; but a browser that wants the page is sent to where one signs in."""
+    told = refusal.detail
+    if refusal.status == 401 and wants_a_page(scope) and not is_from_script(scope):
+        where = quote(scope["path"], safe="/") if scope["method"] == "GET" else "/ops"
         await RedirectResponse(f"{LOGIN}?next={where}", 303)(scope, receive, send)
         return
+    if refusal.status == 401 and is_from_script(scope):
+        told = "nothing was done: you are signed out. Load the page again to sign in"
     headers = {401: _ASK_FOR_TOKEN, 429: {"retry-after": "60"}}.get(refusal.status)
-    await problem(refusal.status, refusal.detail, headers=headers)(scope, receive, send)
-
-
-def _wants_a_page(scope: Scope) -> bool:
-    path: str = scope["path"]
-    if path != "/ops" and not path.startswith("/ops/"):
-        return False
-    return any(b"text/html" in value for value in _values(scope["headers"], b"accept"))
+    await refusal_of(scope, refusal.status, told, headers)(scope, receive, send)
 
 
 async def _knows_the_word(session: Session, scope: Scope, receive: Receive) -> tuple[bool, Receive]:

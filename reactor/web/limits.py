@@ -11,7 +11,7 @@ from typing import Final
 import trio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reactor.web.problems import problem
+from reactor.web.refusing import refusal_of
 
 REQUESTS_A_SECOND: Final = 100.0
 REQUESTS_AT_ONCE: Final = 200.0
@@ -74,11 +74,8 @@ class Limits:
             return
         wait_s = self._buckets.take(address_of(scope))
         if wait_s:
-            refusal = problem(
-                429,
-                "too many requests: ask again a little later",
-                headers={"retry-after": f"{wait_s + 1:.0f}"},
-            )
+            later = {"retry-after": f"{wait_s + 1:.0f}"}
+            refusal = refusal_of(scope, 429, "too many requests: ask again a little later", later)
             await refusal(scope, receive, send)
             return
         await self._bounded(scope, receive, send)
@@ -101,7 +98,7 @@ class Limits:
             begun = True
             await send(message)
 
-        refusal = problem(413, f"the body is longer than {MOST_BODY_BYTES} bytes")
+        refusal = refusal_of(scope, 413, f"the body is longer than {MOST_BODY_BYTES} bytes")
         if _announced(scope) > MOST_BODY_BYTES:
             await refusal(scope, receive, send)
             return

@@ -222,3 +222,30 @@ async def test_a_link_signs_in_once_at_whichever_process_it_is_shown_first(
         assert (await other.get("/status", Cookie=cookie)).status == 200
         row = sql.execute("select digest, expires_at > now() from ops_login_links").fetchall()
         assert row == [(sha256(ticket.encode()).hexdigest(), True)]
+
+
+async def test_a_page_that_was_left_open_too_long_says_so_in_words_with_and_without_scripts(
+    database: str,
+) -> None:
+    async with house(database, **TOKENS) as it:
+        signed_in = await ask(it.url, "/ops/login", method="POST", body=b"token=all-of-it", content_type=FORM)
+        cookie = signed_in.headers["set-cookie"].partition(";")[0]
+
+        async def press(**headers: str) -> Answer:
+            given: dict[str, Any] = {"content_type": FORM, **headers}
+            return await ask(it.url, "/ops/do/pause", method="POST", body=b"queue=all&csrf=old", **given)
+
+        by_script, by_form = (
+            await press(cookie=cookie, hx_request="true"),
+            await press(cookie=cookie, accept="text/html"),
+        )
+        assert (by_script.status, by_form.status) == (403, 403)
+        assert by_script.text.startswith(
+            '<p class="toast trouble" role="alert">the page was opened too long ago'
+        )
+        assert "<h1>Nothing was done</h1>" in by_form.text
+        gone = await press(hx_request="true")
+        assert (gone.status, "you are signed out" in gone.text) == (401, True)
+        led = await press(accept="text/html")
+        assert (led.status, led.headers["location"]) == (303, "/ops/login?next=/ops")
+        assert (await press(cookie=cookie)).headers["content-type"] == "application/problem+json"

@@ -30,6 +30,8 @@
     const links = new Map([...document.querySelectorAll(".places a")].map((link) => [link.hash.slice(1), link]));
     const watcher = new IntersectionObserver((seen) => {
       for (const entry of seen) links.get(entry.target.id)?.classList.toggle("here", entry.isIntersecting);
+      const here = one(".places a.here");
+      if (here) one(".places").scrollTo({ left: here.offsetLeft - 24 }); // on a phone it may be out of sight
     }, { rootMargin: "-20% 0px -60% 0px" });
     for (const part of parts) watcher.observe(part);
   }
