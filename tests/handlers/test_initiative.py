@@ -195,6 +195,13 @@ async def test_the_prompt_looks_back_on_ten_proposals_of_the_agents_own(office: 
     assert [number for number in range(12) if f"Plan number {number}." in text] == list(range(1, 11))
 
 
+async def test_whom_the_heartbeat_asks_no_person_asked(office: Office, sql: Session) -> None:
+    fill(sql, "sage", 5)
+    provider = Scripted(IDEA)
+    await office.work(provider).perform(asked(sql, reason="heartbeat: 5 memories to draw on"))
+    assert not provider.asked[0].by_human
+
+
 async def test_the_memories_are_those_of_the_influence_rule(office: Office, sql: Session) -> None:
     fill(sql, "sage", 8)
     always(sql, 0.0)

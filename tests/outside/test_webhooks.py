@@ -15,6 +15,7 @@ from reactor.handlers.context import Roster
 from tests.handlers.conftest import OpenHouse
 from tests.handlers.house import COMPANY, TEAM, claimed
 from tests.handlers.test_mission_steps import mission
+from tests.support.clock import Clock
 from tests.support.web_server import Answer, WebServer, web_server
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -189,6 +190,10 @@ async def test_within_the_interval_and_in_quiet_hours_it_waits(open_house: OpenH
         listen(sql, server, quiet_hours={"from": "00:00", "to": "23:59"}, min_interval_s=0)
         happened(sql, "mission_failed", "at night")
         assert isinstance((await tell(open_house, sql))[-1], Snooze)
+        sql.execute("delete from ops_mission_steps")
+        for _ in range(2):
+            sql.execute("select ops_notify_test()")
+            assert isinstance((await tell(open_house, sql))[-1], Done), "a test does not wait"
 
 
 async def test_nobody_is_told_what_he_did_not_ask_for_or_what_is_simulated(
@@ -227,3 +232,22 @@ async def test_a_day_is_summed_up_once_and_told(open_house: OpenHouse, sql: Sql)
         ).fetchone() == (1,)
         assert [outcome for outcome in await tell(open_house, sql) if isinstance(outcome, Done)]
         assert "1 proposals" in json.loads(server.came[-1].body)["notices"][0]["body"]
+
+
+def test_the_sum_of_a_day_is_of_that_day_and_an_empty_one_is_not_told(sql: Sql) -> None:
+    clock = Clock(sql)
+    sql.execute("select ops_set_policy('notify', %s)", (json.dumps({"digest_at": "08:00"}),))
+    sql.execute("delete from ops_mission_steps")
+    told = "select summary from ops_agent_events where kind = 'day_summed_up'"
+    sql.execute("select ops_daily_digest()")
+    assert sql.execute(told).fetchall() == []
+    for days_ago in (0, 1, 1, 3):
+        sql.execute(
+            "insert into ops_mission_steps (kind, status, completed_at)"
+            " values ('noop', 'succeeded', ops_now() - %s * interval '1 day' + interval '1 day')",
+            (days_ago,),
+        )
+    clock.step(86400)
+    sql.execute("select ops_daily_digest()")
+    [(summary,)] = sql.execute(told).fetchall()
+    assert summary.startswith("2 steps done, 0 failed;")

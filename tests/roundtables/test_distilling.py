@@ -136,6 +136,13 @@ async def test_what_names_nobody_who_took_part_is_counted(database: str, sql: Sq
     assert (told["roundtable_id"], told["left_out"]) == (id, 3)
 
 
+async def test_nobody_remembers_what_is_less_than_55_percent_sure(database: str, sql: Sql) -> None:
+    queue(sql, "watercooler", "tea", "sage", "xalt")
+    memories = [learnt("sage", "Perhaps tea matters.", 0.549), learnt("xalt", "Tea sells at dawn.", 0.55)]
+    await hold(database, distillate(memories=memories))
+    assert sql.execute("select agent_id from ops_agent_memory").fetchall() == [("xalt",)]
+
+
 async def test_where_it_lands_it_is_checked_again_who_took_part_and_what_was_formal(
     database: str, sql: Sql
 ) -> None:

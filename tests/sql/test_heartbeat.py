@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.support.clock import NOON, Clock
 from tests.support.memories import fill, make_real, value
@@ -208,6 +209,29 @@ def test_agents_with_memories_to_draw_on_are_asked_for_ideas_once_a_day(database
     assert sql.execute("select agent_id, status from ops_initiative_queue").fetchall() == [("sage", "queued")]
     sql.execute("update ops_initiative_queue set status = 'cancelled'")
     assert ask(sql) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "hours_ago", "hour", "asked"),
+    [
+        ("queued", 48, 12, 0),  # one waits
+        ("succeeded", 3.9, 2, 0),  # yesterday, but not long ago
+        ("succeeded", 4.1, 2, 1),
+        ("succeeded", 5, 12, 0),  # long ago, but today
+        ("succeeded", 13, 12, 1),
+    ],
+)
+def test_an_idea_is_asked_for_when_none_waits_none_is_fresh_and_the_day_has_room(
+    sql: Session, status: str, hours_ago: float, hour: int, asked: int
+) -> None:
+    Clock(sql).set(NOON.replace(hour=hour))
+    fill(sql, "sage", 5)
+    sql.execute(
+        "insert into ops_initiative_queue (agent_id, status, created_at)"
+        " values ('sage', %s, ops_now() - %s * interval '1 hour')",
+        (status, hours_ago),
+    )
+    assert len(sql.execute("select ops_queue_initiatives()").fetchall()) == asked
 
 
 def test_nobody_is_asked_while_initiatives_are_paused(sql: Session) -> None:
