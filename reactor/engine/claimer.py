@@ -66,6 +66,7 @@ class Claimer:
         self.claims = 0
         self.empty_claims = 0
         self.slow: deque[SlowClaim] = deque(maxlen=SLOW_KEPT)
+        self.refusal: str | None = None  # the database's words, while it refuses some row or all
         self._pool = pool
         self._taker = taker
         self._limited = limited
@@ -92,8 +93,8 @@ class Claimer:
         now = trio.current_time()
         # A limited claim may have waited for its turn: its time says nothing about the scan.
         if self._places and now < self._top_due and not self._limited():
-            rows, token = await self._ask(limit, list(self._places.values()))
-            if len(rows) == limit or (rows and trio.current_time() < self._top_allowed):
+            rows, token, full = await self._ask(limit, list(self._places.values()))
+            if full or (rows and trio.current_time() < self._top_allowed):
                 return rows, token, False
             if rows:
                 self._top_due = 0.0  # the places are used up: next time from the top
@@ -104,15 +105,14 @@ class Claimer:
     async def claim_from_the_top(self, limit: int) -> tuple[list[ClaimedRow], UUID, bool]:
         """As `claim`, from the left end of the index: if this finds too few, there are no more."""
         self._places.clear()
-        rows, token = await self._ask(limit, [])
+        rows, token, full = await self._ask(limit, [])
         ended_at = trio.current_time()
         pause_s = self._cost_s * (1 / SHARE_OF_TIME - 1)
         self._top_allowed = ended_at + min(pause_s, LONGEST_PAUSE_S)
         self._top_due = max(ended_at + FROM_THE_TOP_S, self._top_allowed)
-        short = len(rows) < limit
-        if short:
+        if not full:
             self._places.clear()
-        return rows, token, short
+        return rows, token, not full
 
     async def next_due(self) -> float | None:
         """Seconds until the next row is due that we may take; None when there is none."""
@@ -126,7 +126,8 @@ class Claimer:
             async with self._pool.connection() as conn:
                 await steps.begin_missions(conn, missions)
 
-    async def _ask(self, limit: int, places: list[Place]) -> tuple[list[ClaimedRow], UUID]:
+    async def _ask(self, limit: int, places: list[Place]) -> tuple[list[ClaimedRow], UUID, bool]:
+        """The rows, their token, and whether they are as many as one claim may take."""
         if self._passed_over:
             return await self._ask_singly(limit)
         try:
@@ -135,12 +136,13 @@ class Claimer:
             if error.transient or isinstance(error, AccessDenied):
                 raise
             self._places.clear()
+            self.refusal = str(error)
             return await self._ask_singly(limit, error)
 
     async def _ask_singly(
         self, limit: int, refusal: DatabaseError | None = None
-    ) -> tuple[list[ClaimedRow], UUID]:
-        """As `_ask_at_once`, past the rows that are refused. Raises: DatabaseError: every row is, not only some."""
+    ) -> tuple[list[ClaimedRow], UUID, bool]:
+        """As `_ask`, past the rows that are refused. Raises: DatabaseError: every row is, not only some."""
         token = uuid4()
         try:
             async with self._pool.connection() as conn:
@@ -160,7 +162,8 @@ class Claimer:
         for one in others:
             if not await self._fails(one):
                 self._passed_over[one.id] = one.reason
-        return rows, token
+        self.refusal = next(iter(self._passed_over.values()), None)
+        return rows, token, len(rows) == min(limit, refusals.AT_ONCE)
 
     async def _fails(self, refused: refusals.Refused) -> bool:
         """The row has failed with its reason; False when it cannot even do that."""
@@ -188,7 +191,7 @@ class Claimer:
         self._all_counted = limited
         return limited
 
-    async def _ask_at_once(self, limit: int, places: list[Place]) -> tuple[list[ClaimedRow], UUID]:
+    async def _ask_at_once(self, limit: int, places: list[Place]) -> tuple[list[ClaimedRow], UUID, bool]:
         token = uuid4()
         taker = self._taker()
         try:
@@ -204,6 +207,7 @@ class Claimer:
         except DatabaseError:
             self._in_doubt.append(token)
             raise
+        self.refusal = None
         self.claims += 1
         self.empty_claims += not rows
         if self._cost_s > SLOW_S and not self._limited():
@@ -213,4 +217,4 @@ class Claimer:
             place = self._places.get(row.priority)
             if place is None or (row.run_at, row.id) > (place.run_at, place.id):
                 self._places[row.priority] = Place(row.priority, row.run_at, row.id)
-        return rows, token
+        return rows, token, len(rows) == limit

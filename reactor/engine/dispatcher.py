@@ -105,6 +105,11 @@ class Dispatcher:
         """The last claims that were slow, the latest last."""
         return list(self._claimer.slow)
 
+    @property
+    def refusal(self) -> str | None:
+        """Why the database refuses to have some row claimed, or any; None while it does not."""
+        return self._claimer.refusal
+
     def freed(self) -> None:
         """The executor has room again."""
         self._room.set()

@@ -1,7 +1,8 @@
 """How this process does: what it says of itself at every heartbeat, for pages and people elsewhere.
 
 Wake latency is from a row's due time to its claim, for the first row after each wake; a wake that only a sweep brought is
-missed; a claim is slow when the database took long over it.
+missed; a claim is slow when the database took long over it; a queue is refused while a trigger or constraint of somebody's
+own forbids to claim some row of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from reactor.model.queues import Queue
 
 HALF: Final = 0.5
 ALMOST_ALL: Final = 0.99
+REASON_CHARS: Final = 500
 
 
 def vitals(lines: Mapping[Queue, Line], listener: Listener) -> dict[str, Any]:
@@ -30,6 +32,11 @@ def vitals(lines: Mapping[Queue, Line], listener: Listener) -> dict[str, Any]:
         "wakes": wakes,
         "missed_wakes": {queue.value: line.dispatcher.missed_wakes for queue, line in lines.items()},
         "slow_claims": [claim._asdict() for claim in slow],
+        "refused": {
+            queue.value: refusal[:REASON_CHARS]
+            for queue, line in lines.items()
+            if (refusal := line.dispatcher.refusal) is not None
+        },
     }
 
 

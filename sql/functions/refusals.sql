@@ -22,8 +22,10 @@ as $$
 declare
   candidate bigint;
   taken integer := 0;
+  standing text;
   state text;
 begin
+  perform set_config('synchronous_commit', 'off', true);  -- as a claim: the disk is not waited for
   for candidate in
     select step.id
     from ops_mission_steps as step
@@ -37,8 +39,9 @@ begin
   loop
     exit when taken >= most;
     begin
-      perform from ops_mission_steps as step where step.id = candidate and step.status = 'queued' for no key update skip locked;
-      continue when not found;
+      -- The status is looked at afterwards: in the statement it would let the planner read all that is queued instead.
+      select step.status into standing from ops_mission_steps as step where step.id = candidate for no key update skip locked;
+      continue when standing is distinct from 'queued';
       update ops_mission_steps as step
       set
         status = 'running',
@@ -76,8 +79,10 @@ as $$
 declare
   candidate bigint;
   taken integer := 0;
+  standing text;
   state text;
 begin
+  perform set_config('synchronous_commit', 'off', true);  -- as a claim: the disk is not waited for
   for candidate in
     select talk.id
     from ops_roundtable_queue as talk
@@ -89,8 +94,9 @@ begin
   loop
     exit when taken >= most;
     begin
-      perform from ops_roundtable_queue as talk where talk.id = candidate and talk.status = 'queued' for no key update skip locked;
-      continue when not found;
+      -- The status is looked at afterwards: in the statement it would let the planner read all that is queued instead.
+      select talk.status into standing from ops_roundtable_queue as talk where talk.id = candidate for no key update skip locked;
+      continue when standing is distinct from 'queued';
       update ops_roundtable_queue as talk
       set
         status = 'running',
@@ -128,8 +134,10 @@ as $$
 declare
   candidate bigint;
   taken integer := 0;
+  standing text;
   state text;
 begin
+  perform set_config('synchronous_commit', 'off', true);  -- as a claim: the disk is not waited for
   for candidate in
     select idea.id
     from ops_initiative_queue as idea
@@ -141,8 +149,9 @@ begin
   loop
     exit when taken >= most;
     begin
-      perform from ops_initiative_queue as idea where idea.id = candidate and idea.status = 'queued' for no key update skip locked;
-      continue when not found;
+      -- The status is looked at afterwards: in the statement it would let the planner read all that is queued instead.
+      select idea.status into standing from ops_initiative_queue as idea where idea.id = candidate for no key update skip locked;
+      continue when standing is distinct from 'queued';
       update ops_initiative_queue as idea
       set
         status = 'running',

@@ -284,6 +284,30 @@ $$;
 
 comment on function ops_why_running(uuid, timestamptz, integer) is 'Where a running row runs, or that its reactor is gone.';
 
+create or replace function ops_why_refused(queue text)
+returns table (sentence text, facts jsonb)
+language sql
+stable
+set search_path = public, pg_temp
+as $$
+  select because.sentence, because.facts
+  from (
+    select worker.vitals -> 'refused' ->> ops_why_refused.queue as reason
+    from ops_live_workers() as worker
+    where worker.vitals -> 'refused' ? ops_why_refused.queue
+    order by worker.heartbeat_at desc
+    limit 1
+  ) as refused
+  cross join lateral ops_why_because(
+    'refused',
+    format('it is due, but the database refuses to have it claimed: %s', refused.reason),
+    jsonb_build_object('reason', refused.reason)
+  ) as because
+$$;
+
+comment on function ops_why_refused(text) is
+  'Why a due row before all others is not taken, when a trigger or constraint of somebody''s own forbids it; no row when none does.';
+
 create or replace function ops_why_queued(
   queue text,
   kind text,
@@ -337,6 +361,12 @@ begin
   return query select * from ops_why_service(services);
   if found then
     return;
+  end if;
+  if ahead = 0 then
+    return query select * from ops_why_refused(queue);
+    if found then
+      return;
+    end if;
   end if;
   return query select * from ops_why_because(
     'in_line',

@@ -138,12 +138,15 @@ async def test_a_row_that_refuses_any_change_is_named_once_and_the_queue_goes_on
     ids = [insert_into(sql, queue) for _ in range(5)]
     refused = ids[0]
     sql.execute(REFUSING.format(table=queue.table, id=refused, only="", **AT_ONCE).encode())
-    async with reactor_on(database, Memory(), queues=(queue,), asleep=False):
+    async with reactor_on(database, Memory(), queues=(queue,), asleep=False) as reactor:
         for id in ids[1:]:
             await until_status(sql, id, "succeeded", queue)
         for _ in range(3):
             await until_status(sql, insert_into(sql, queue), "succeeded", queue)
         assert columns(sql, refused, "status", queue) == ("queued",)
+        reactor.sweeper.beat_now()
+        why = f"select sentence from ops_why('{queue.what}', {refused})"
+        await until(lambda: "refuses to have it claimed: never this one" in scalar(sql, why), within_s=20)
         sql.execute(f"drop trigger of_the_users_own on {queue.table}".encode())
         await until_status(sql, refused, "succeeded", queue)
     [said] = [line for line in capsys.readouterr().out.splitlines() if "row_refused" in line]

@@ -169,6 +169,20 @@ def test_a_row_in_line_says_how_many_are_before_it(database: str, sql: Session) 
         assert because(sql, "step", second, "in_line", "2 rows before it")["ahead"] == 2
 
 
+def test_a_refused_claim_is_told_of_the_row_it_meets_first(database: str, sql: Session) -> None:
+    with reactor(database, sql) as worker:
+        first, second = new_step(sql), new_step(sql)
+        refused = '{"refused": {"mission": "never this one"}}'
+        sql.execute("update ops_workers set vitals = %s where id = %s", (refused, worker))
+        facts = because(
+            sql, "step", first, "refused", "the database refuses to have it claimed: never this one"
+        )
+        assert facts["reason"] == "never this one"
+        because(sql, "step", second, "in_line")
+        sql.execute("update ops_workers set vitals = '{\"refused\": {}}' where id = %s", (worker,))
+        because(sql, "step", first, "in_line")
+
+
 def test_an_open_breaker_says_until_when_and_only_who_needs_it_waits(database: str, sql: Session) -> None:
     sql.execute("insert into ops_step_kinds (kind, services) values ('think', '{anthropic}')")
     sql.execute("select ops_breaker_record('anthropic', false) from generate_series(1, 5)")
