@@ -381,6 +381,26 @@ async def test_what_the_mock_failed_at_is_no_topic_once_calls_are_real(database:
     assert "Made-up tea" not in outcome.result["topic"]
 
 
+@pytest.mark.parametrize(
+    ("affinity", "tones"), [(0.1, {"challenge", "critical"}), (0.95, {"supportive", "agreement"})]
+)
+async def test_two_answer_each_other_as_they_like_each_other(
+    database: str, sql: Sql, affinity: float, tones: set[str]
+) -> None:
+    sql.execute(
+        "update ops_agent_relationships set affinity = %s where (agent_a, agent_b) = ('sage', 'xalt')",
+        (affinity,),
+    )
+    id = queue(sql, "mentoring", "tea", "sage", "xalt")
+    async with house_on(database, Scripted()) as house:
+        await house.hold()
+    found = sql.execute(
+        "select tone from ops_roundtable_turns where conversation_id = %s order by turn", (id,)
+    ).fetchall()
+    assert found[0] == ("neutral",), "there is nobody to answer yet"
+    assert {tone for (tone,) in found[1:]} <= tones
+
+
 async def test_a_debate_gives_each_a_side(database: str, sql: Sql) -> None:
     queue(sql, "debate", "Tea or coffee?", "sage", "xalt", "quill")
     provider = Scripted()

@@ -304,6 +304,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
 
 def test_what_the_mock_proposes_counts_for_no_real_limit(sql: Session) -> None:
     set_policy(sql, "step_gates", {"draft_tweet": 1})
+    set_policy(sql, "mission_limits", {"active": 1})
     with sql.transaction():
         sql.execute("set local ops.simulated = 'on'")
         played = propose(sql, "Play", steps_of("draft_tweet"))
