@@ -124,6 +124,17 @@ def test_the_keyboard_reaches_everything(house: House, look: Look) -> None:
     expect(page.locator("#agent-scout a")).to_be_focused()
 
 
+def test_the_keys_lead_from_part_to_part_and_leave_none_out(house: House, look: Look) -> None:
+    page = look(house.url).live().page
+    parts = page.locator(".panel").evaluate_all("parts => parts.map(part => part.id)")
+    page.keyboard.press("1")
+    for part in parts[1:]:
+        page.keyboard.press("j")
+        expect(page.locator(f"#{part}-title")).to_be_focused()
+    page.keyboard.press("k")
+    expect(page.locator(f"#{parts[-2]}-title")).to_be_focused()
+
+
 def test_a_phone_scrolls_only_downwards(house: House, look: Look) -> None:
     furnish(house)
     page = look(house.url, viewport=PHONE, has_touch=True, is_mobile=True).live().page

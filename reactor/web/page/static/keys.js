@@ -3,7 +3,11 @@
 (() => {
   const one = (selector) => document.querySelector(selector);
   const parts = [...document.querySelectorAll(".panel")];
-  const current = () => parts.findLastIndex((part) => part.getBoundingClientRect().top < 160);
+  // Parts stand side by side: where the keys have led is known by the focus, else by what has been scrolled past.
+  function current() {
+    const at = parts.findIndex((part) => part.contains(document.activeElement));
+    return at >= 0 ? at : parts.findLastIndex((part) => part.getBoundingClientRect().top < 160);
+  }
   function go(part) {
     if (!part) return;
     part.scrollIntoView({ block: "start" });
