@@ -195,6 +195,19 @@ async def test_the_prompt_looks_back_on_ten_proposals_of_the_agents_own(office: 
     assert [number for number in range(12) if f"Plan number {number}." in text] == list(range(1, 11))
 
 
+async def test_an_agents_own_model_is_asked_and_what_it_makes_of_made_up_memories_is_simulated(
+    office: Office, sql: Session
+) -> None:
+    always(sql)
+    sql.execute("update ops_agents set model = 'claude-sonnet-5' where id = 'sage'")
+    for place in range(5):
+        remember(sql, f"made{place} up{place} by{place} the{place} mock{place}", simulated=True)
+    provider = Scripted(IDEA)
+    await office.work(provider).perform(asked(sql))
+    assert provider.asked[0].model == "claude-sonnet-5"
+    assert value(sql, "select simulated from ops_mission_proposals") is True
+
+
 async def test_whom_the_heartbeat_asks_no_person_asked(office: Office, sql: Session) -> None:
     fill(sql, "sage", 5)
     provider = Scripted(IDEA)

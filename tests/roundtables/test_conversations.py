@@ -401,6 +401,18 @@ async def test_two_answer_each_other_as_they_like_each_other(
     assert {tone for (tone,) in found[1:]} <= tones
 
 
+async def test_a_turn_is_asked_of_the_agents_own_model_as_loosely_as_the_format_is(
+    database: str, sql: Sql
+) -> None:
+    sql.execute("update ops_agents set model = 'claude-sonnet-5' where id = 'sage'")
+    queue(sql, "brainstorm", "tea", "sage", "xalt")
+    provider = Scripted()
+    async with house_on(database, provider) as house:
+        await house.hold()
+    asked = {(one.agent_id, one.model, one.temperature) for one in provider.asked if one.purpose == "turn"}
+    assert asked == {("sage", "claude-sonnet-5", 0.9), ("xalt", None, 0.9)}
+
+
 async def test_a_debate_gives_each_a_side(database: str, sql: Sql) -> None:
     queue(sql, "debate", "Tea or coffee?", "sage", "xalt", "quill")
     provider = Scripted()
