@@ -199,11 +199,13 @@ async def test_an_agents_own_model_is_asked_and_what_it_makes_of_made_up_memorie
     office: Office, sql: Session
 ) -> None:
     always(sql)
-    sql.execute("update ops_agents set model = 'claude-sonnet-5' where id = 'sage'")
     for place in range(5):
         remember(sql, f"made{place} up{place} by{place} the{place} mock{place}", simulated=True)
     provider = Scripted(IDEA)
-    await office.work(provider).perform(asked(sql))
+    work = office.work(provider)
+    roster = work._context.roster
+    roster.agents = {**roster.agents, "sage": roster.agents["sage"]._replace(model="claude-sonnet-5")}
+    await work.perform(asked(sql))
     assert provider.asked[0].model == "claude-sonnet-5"
     assert value(sql, "select simulated from ops_mission_proposals") is True
 
