@@ -27,7 +27,7 @@ Ours is a real reactor process throughout: `voxyz-reactor run mission` with its 
 REPEAT = """\
 ## How to repeat it
 
-<!-- not run: it takes half an hour of a quiet machine -->
+<!-- run: quick -->
 ```console
 pip install -e '.[bench]'              # the peers; graphile-worker is fetched by npm where there is node
 python -m bench                        # everything; about half an hour

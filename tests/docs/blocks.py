@@ -8,6 +8,8 @@ The mark is an HTML comment on the line before the block, which readers do not s
 * ``run: until WORD``: its last line is a command that stays; the next block waits until a line of its output begins with
   WORD, ``…`` standing for anything. ``run: each until ready``: every line is a command that stays.
 * ``run: on a machine``: by root of a machine with a systemd of its own, the same one all over the page.
+* ``run: quick``: its measurements are asked for as they stand, but for the figure ``wake`` alone, in small numbers and
+  without the peers, which are not installed, and what is then the same is asked once: the whole takes half an hour.
 * ``unit: NAME``: what follows its first line is put beside the unit of that name there, and it starts again with that;
   the files it names hold something.
 * ``says``: what the block before printed; ``…`` stands for anything.

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 
+from bench.__main__ import BENCHES
 from reactor.pg.embedded.binaries import Binaries, binaries_at
 from tests.cli.conftest import COMMAND, environment
 from tests.docs.blocks import ROOT, Block
@@ -92,6 +93,8 @@ class Session:
                     self.project.renew()
                 self._run(block, SHELL, "voxyz-reactor migrate")
                 self._run(block, SHELL, text)
+            case "run" if block.rest == "quick":
+                self._run(block, SHELL, _quick(text))
             case "run" if block.rest == "on a machine":
                 self._on_a_machine(block, text)
             case "run":
@@ -283,6 +286,20 @@ class Session:
                 process.kill()
                 process.wait()
         self.staying.clear()
+
+
+def _quick(text: str) -> str:
+    """The measurements among the commands of ``text``, made short; what is then the same comes once."""
+    lines = ["mkdir docs"]
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if words[:3] != ["python", "-m", "bench"]:
+            continue
+        if "--from" not in words:
+            left = [word for word in words[3:] if word not in (*BENCHES, "--quick")]
+            words = [*words[:3], "wake", "--quick", "--no-peers", *left]
+        lines.append(" ".join(words).replace("/usr/lib/postgresql/15/bin", str(_binaries().bindir)))
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _beside(block: Block) -> str:
