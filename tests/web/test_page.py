@@ -138,6 +138,26 @@ async def test_the_page_behind_a_deed_is_no_older_than_the_deed(database: str, s
             assert f'id="held-{id}"' not in (await ask(url, "/ops")).text
 
 
+async def test_a_conversation_that_still_waits_is_shown_with_why_but_not_before_one_that_is_spoken(
+    database: str, sql: Sql
+) -> None:
+    insert = (
+        "insert into ops_roundtable_queue (format, topic, status, claimed_by, claim_token, started_at, attempt)"
+        " select 'standup', %s, %s, token, token, at, tries from (values (null::uuid, null::timestamptz, 0),"
+        " (gen_random_uuid(), ops_now(), 1)) as claimed (token, at, tries) where (token is not null) = %s"
+    )
+    sql.execute("select ops_pause('roundtable', 'a holiday')")
+    async with paged(database) as url:
+        sql.execute(insert, ("Later?", "queued", False))
+        waits = (await ask(url, "/ops/panel/talk?fresh=yes")).text
+        assert '<p class="topic">Later?</p>' in waits
+        assert waits.count("a holiday") == 2
+        assert "Say something into the round" in waits
+        sql.execute(insert, ("Now!", "running", True))
+        sql.execute(insert, ("Later still?", "queued", False))
+        assert '<p class="topic">Now!</p>' in (await ask(url, "/ops/panel/talk?fresh=yes")).text
+
+
 async def test_a_name_is_kept_and_decides(database: str, sql: Sql) -> None:
     id = sql.execute("insert into ops_mission_steps (kind) values ('webhook') returning id").fetchone()
     async with paged(database) as url:

@@ -146,7 +146,8 @@ def _expected(steps: Any, usual: Mapping[str, float]) -> float:
 
 async def _talk(_desk: Desk, conn: Connection) -> Values:
     talks = await board.conversations(conn, TALKS)
-    current = next((one for one in talks if one.turns_taken or one.status == "running"), None)
+    # What is spoken now comes first; who has just asked sees that it waits, and why.
+    current = next((one for one in talks if one.turns_taken or one.status in ("running", "queued")), None)
     return {
         "talks": talks,
         "current": current,
