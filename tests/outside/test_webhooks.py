@@ -216,6 +216,12 @@ async def test_nobody_is_told_what_he_did_not_ask_for_or_what_is_simulated(
         assert isinstance(outcome, Done)
         assert outcome.simulated
         assert server.came == []
+        listen(sql, server, events=["mission_failed"], min_interval_s=0)
+        sql.execute("update ops_notices set step_id = null")
+        happened(sql, "mission_failed", "a true one")
+        assert (await tell(open_house, sql))[0] == Done({"told": 1, "status": 200})
+        [notice] = json.loads(server.came[0].body)["notices"]
+        assert notice["title"] == "a true one"
 
 
 async def test_a_day_is_summed_up_once_and_told(open_house: OpenHouse, sql: Sql) -> None:

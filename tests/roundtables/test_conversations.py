@@ -357,6 +357,7 @@ async def test_who_takes_part_goes_by_the_hour_of_the_companys_clock(database: s
         outcome = await house.hold()
     assert isinstance(outcome, Done)
     assert set(outcome.result["participants"]) == {"sage", "xalt"}
+    assert outcome.result["topic"] == "tea"
 
 
 async def test_the_coordinator_opens_what_is_formal_and_nothing_else(database: str, sql: Sql) -> None:

@@ -123,6 +123,13 @@ def test_what_agents_start_stops_at_their_share_and_what_people_ask_for_goes_on_
     assert closed(sql) == {"anthropic": DAY_S / 2}
 
 
+def test_a_share_of_the_month_is_kept_for_people_too(sql: Session, clock: Clock) -> None:
+    budget(sql, per_day_usd=None, per_month_usd=1.0, reserve_for_human=0.3)
+    assert spend(sql, 0.7).verdict == "ok"
+    assert spend(sql, 0.01).verdict == "budget"
+    assert spend(sql, 0.3, by_human=True).verdict == "ok"
+
+
 def test_a_step_of_a_mission_is_a_persons_when_no_agent_is_behind_it(sql: Session, clock: Clock) -> None:
     budget(sql, per_day_usd=1.0, per_mission_usd=None)
     spend(sql, 0.7)
