@@ -72,6 +72,7 @@ class Session:
         """Do what the mark of ``block`` says; an AssertionError names the block."""
         text = re.sub(r"\b(?:8420|8099)\b", lambda found: self.ports[found[0]], block.text)
         text = SUPABASE.sub(lambda found: self._at_supabase(int(found["port"])), text)
+        text = text.replace("<this repository>", shlex.quote(str(ROOT)))
         text = OWN.sub(lambda found: self._own(found["name"]), text)
         match block.verb:
             case "start" if block.rest == "a PostgreSQL of your own":
