@@ -110,16 +110,7 @@ class Sweeper:
         self._terms(beat.terms)
         for queue in due_now:
             self._next[queue] = now + self._every_s[queue]
-        found = {queue: self._lines[queue].dispatcher.sleeps for queue in due_now if beat.due[queue]}
-        if found and listening:  # what was committed just now has its ring on the way, behind our answer
-            await trio.sleep(RING_MAY_TAKE_S)
-        for queue, sleeps in found.items():
-            line = self._lines[queue]
-            # Who has looked since met those rows; what it finds now may be a later one, with its ring on the way.
-            missed = line.dispatcher.slept_since(sleeps)
-            line.wake.ring(Via.SWEEP if missed else Via.NEWS)
-            if missed and listening and line.bell.held:
-                await line.bell.prove()
+        await self._wake([queue for queue in due_now if beat.due[queue]], listening=listening)
         self._watched(beat.watched)
         if beat.strangers:
             await self._strangers()
@@ -129,6 +120,26 @@ class Sweeper:
             await self._found_dead(beat.dead)
         if beat.working:
             self._peers_work()
+
+    async def _wake(self, queues: Collection[Queue], *, listening: bool) -> None:
+        """Whoever should look at ``queues``, which have rows due, does; a sleeper that nobody woke meanwhile missed them."""
+        asleep: dict[Queue, int] = {}
+        for queue in queues:
+            line = self._lines[queue]
+            if line.dispatcher.sleeping:
+                asleep[queue] = line.dispatcher.sleeps
+            else:
+                line.wake.ring(Via.NEWS)
+        if asleep and listening:  # what was committed just now has its ring on the way, behind our answer
+            await trio.sleep(RING_MAY_TAKE_S)
+        for queue, sleeps in asleep.items():
+            line = self._lines[queue]
+            # Who has looked since met those rows; what it would find now may be a later one, with its ring on the way.
+            if not line.dispatcher.slept_since(sleeps):
+                continue
+            line.wake.ring(Via.SWEEP)
+            if listening and line.bell.held:
+                await line.bell.prove()
 
     async def _ask(self, conn: Connection, due_now: set[Queue]) -> Beat:
         taker = self._taker()
