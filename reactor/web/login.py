@@ -46,7 +46,11 @@ def login_routes(desk: Desk) -> Sequence[BaseRoute]:
             return _form(
                 onward, "The reactor is not ready: take the link again in a moment, or the token.", 503
             )
-        return _form(onward, "This link was used before, or is too old: sign in with the token.", 401)
+        return _form(
+            onward,
+            "This link was used before, is too old, or was made with other tokens: sign in with one.",
+            401,
+        )
 
     async def _with_token(request: Request) -> Response:
         form = await form_of(request)

@@ -35,7 +35,7 @@ CASES: tuple[tuple[str, str | None, dict[str, str], str], ...] = (
     ("reject", "proposal", {"reason": "too loud"}, "rejected"),
     ("release", "held", {"payload": '{"b": 2}'}, "select payload = '{\"b\": 2}' from ops_mission_steps"),
     ("reject-step", "held", {"reason": "too loud"}, "cancelled"),
-    ("pause", None, {"queue": "roundtable"}, "select count(*) = 1 from ops_pauses"),
+    ("pause", None, {"queue": "roundtable"}, "select paused_by = 'somebody on the page' from ops_pauses"),
     ("resume", None, {"queue": "all"}, "select count(*) = 0 from ops_pauses"),
     ("reset", None, {"service": "anthropic"}, "select bool_and(state = 'closed') from ops_circuit_breaker"),
     ("say", "roundtable", {"text": "I have cake"}, "select dialogue = 'I have cake' from ops_roundtable_turns"),

@@ -121,13 +121,13 @@ async def _cancel(conn: Connection, form: Form) -> str:
 
 async def _pause(conn: Connection, form: Form) -> str:
     queue = form.get("queue", "all")
-    await control.pause(conn, queue, form.get("reason", "").strip() or f"by {form[WHO]} from the page")
+    await control.pause(conn, queue, form.get("reason", "").strip() or None, form[WHO])
     return "everything is paused" if queue == "all" else f"{queue} is paused"
 
 
 async def _resume(conn: Connection, form: Form) -> str:
     queue = form.get("queue", "all")
-    await control.resume(conn, queue)
+    await control.resume(conn, queue, form[WHO])
     return "everything goes on" if queue == "all" else f"{queue} goes on"
 
 
