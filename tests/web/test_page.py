@@ -149,13 +149,13 @@ async def test_a_conversation_that_still_waits_is_shown_with_why_but_not_before_
     sql.execute("select ops_pause('roundtable', 'a holiday')")
     async with paged(database) as url:
         sql.execute(insert, ("Later?", "queued", False))
-        waits = (await ask(url, "/ops/panel/talk?fresh=yes")).text
+        waits = (await ask(url, "/ops/panel/talk")).text
         assert '<p class="topic">Later?</p>' in waits
         assert waits.count("a holiday") == 2
         assert "Say something into the round" in waits
         sql.execute(insert, ("Now!", "running", True))
         sql.execute(insert, ("Later still?", "queued", False))
-        assert '<p class="topic">Now!</p>' in (await ask(url, "/ops/panel/talk?fresh=yes")).text
+        assert '<p class="topic">Now!</p>' in (await ask(url, "/ops/panel/talk")).text
 
 
 async def test_a_name_is_kept_and_decides(database: str, sql: Sql) -> None:

@@ -1,6 +1,6 @@
 """The panels of the page: what each looks at, and which events make it look again.
 
-One look serves every viewer: whoever asks while a look is under way, or within half a second of it, gets the same values.
+One look serves every viewer who asked before it began, and nobody else: what is shown was found out after it was asked for.
 What is rendered from them differs by viewer only in whether there are buttons.
 """
 
@@ -42,7 +42,6 @@ from reactor.web.page import drawing
 from reactor.web.page.render import brief
 from reactor.web.unshown import shown
 
-KEPT_FOR_S: Final = 0.5
 FEED: Final = 60
 MISSIONS: Final = 14
 TALKS: Final = 12
@@ -66,8 +65,8 @@ class Panel:
     look: Looking
 
 
-async def seen(desk: Desk, panel: Panel, *, fresh: bool = False) -> Values:
-    """What the panel shows: no older than a change made here; ``fresh``: no older than the question.
+async def seen(desk: Desk, panel: Panel) -> Values:
+    """What the panel shows, no older than the question.
 
     Raises: NotReady: the database cannot be asked now.
     """
@@ -76,7 +75,7 @@ async def seen(desk: Desk, panel: Panel, *, fresh: bool = False) -> Values:
         async with desk.reading() as conn:
             return {"now": await show.now(conn), **await panel.look(desk, conn)}
 
-    return await desk.looks.get(panel.name, KEPT_FOR_S, look, fresh=fresh)
+    return await desk.looks.get(panel.name, 0.0, look, fresh=True)
 
 
 async def _bar(desk: Desk, conn: Connection) -> Values:

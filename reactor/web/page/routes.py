@@ -78,7 +78,7 @@ class Page:
         if panel is None:
             raise HTTPException(404)
         try:
-            values = await seen(self._desk, panel, fresh=request.query_params.get("fresh") == "yes")
+            values = await seen(self._desk, panel)
         except ReactorError as error:
             return self._refusal(request, error)
         return self._html(request, f"panels/{panel.name}.html", {**values, "panel": panel})

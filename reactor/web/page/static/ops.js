@@ -72,7 +72,7 @@
 
   async function refresh(place) {
     try {
-      const answer = await fetch(`/ops/panel/${place.dataset.panel}?fresh=yes`, { headers: { "HX-Request": "true" } });
+      const answer = await fetch(`/ops/panel/${place.dataset.panel}`, { headers: { "HX-Request": "true" } });
       if (answer.redirected || answer.status === 401) location.reload(); // the session is over
       else if (answer.ok) morph(place, await answer.text());
     } catch {
