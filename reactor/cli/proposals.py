@@ -13,6 +13,7 @@ from reactor.cli.output import answer_json, document, facts, heading, json_optio
 from reactor.cli.parsing import IDENTIFIER, json_text
 from reactor.cli.runtime import ask
 from reactor.errors import ReactorError, UsageError
+from reactor.handlers.fitting import fits, steps_fit
 from reactor.pg import Connection
 from reactor.store import events as event_store
 from reactor.store import lists, show
@@ -98,6 +99,8 @@ def approve(id: int, edit: bool, steps: str | None, title: str | None, by: str |
 
     async def approved(conn: Connection) -> tuple[int, list[StepRow]]:
         async with conn.transaction():
+            if steps is not None:
+                await steps_fit(conn, json.loads(steps))
             if title is not None or steps is not None:
                 await store.edit(conn, id, name, title=title, steps=steps)
             mission = await store.approve(conn, id, name)
@@ -162,6 +165,9 @@ def release(id: int, payload: str | None, by: str | None) -> None:
     name = _decider(by)
 
     async def released(conn: Connection) -> str:
+        held = await show.step(conn, id)
+        if held is not None and text is not None:
+            await fits(conn, held.kind, json.loads(text))
         await store.release(conn, id, name, text)
         found = await show.state(conn, "step", id)
         return found.status if found else "gone"

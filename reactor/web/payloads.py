@@ -1,15 +1,11 @@
-"""JSON as people send it: that the database can hold it, and that a payload fits its kind before anything is done."""
+"""JSON as people send it: that the database can hold it."""
 
 import json
 import math
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from reactor.errors import PayloadRefused, UsageError
-from reactor.handlers.kinds import check_payload
-from reactor.pg import Connection
-from reactor.store import kinds
+from reactor.errors import UsageError
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -47,15 +43,3 @@ def unstorable(value: Any) -> tuple[tuple[str, ...], str] | None:
         elif isinstance(held, list):
             open_values.extend(((*place, str(i)), inner) for i, inner in reversed(list(enumerate(held))))
     return None
-
-
-async def fits(conn: Connection, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
-    """The payload is what the kind takes, as far as its table says; ``step``: its number, for who sent several.
-
-    Raises: PayloadRefused: names the field.
-    """
-    schema = (await kinds.schemas(conn)).get(kind, {})
-    try:
-        check_payload(kind, schema, payload)
-    except PayloadRefused as error:
-        raise PayloadRefused(f"step {step}: {error}" if step else str(error)) from None

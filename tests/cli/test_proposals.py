@@ -110,6 +110,22 @@ def test_a_yes_to_what_leaves_the_house_names_the_step_that_waits_for_another(vo
     assert "`voxyz-reactor release 1` lets it" in held
 
 
+def test_a_payload_given_by_hand_fits_its_kind_or_names_the_field(voxyz: Voxyz, sql: Sql) -> None:
+    sql.execute(
+        "insert into ops_step_kinds (kind, external, input_schema) values ('letter', true, %s)",
+        (json.dumps({"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}),),
+    )
+    sql.execute("insert into ops_mission_steps (kind, payload) values ('letter', '{\"to\": \"ann\"}')")
+    assert "kind letter: payload.to must be string" in voxyz("release", "1", '{"to": 7}').complained(1)
+    assert voxyz("release", "1", '{"to": "bob"}').out == "step 1 is released and queued\n"
+    voxyz("propose", "xalt", "Write", '[{"kind": "letter", "payload": {"to": "ann"}}]')
+    wrong = '[{"kind": "letter", "payload": {}}]'
+    assert "step 1: kind letter: payload must contain" in voxyz("approve", "1", "--steps", wrong).complained(
+        1
+    )
+    assert "mission 1" in voxyz("approve", "1", "--steps", wrong.replace("{}", '{"to": "bob"}')).out
+
+
 def test_a_held_step_shows_its_exact_request_and_goes_or_not(voxyz: Voxyz, sql: Sql) -> None:
     sql.execute("insert into ops_step_kinds (kind, external) values ('webhook', true) on conflict do nothing")
     steps = [{"kind": "noop"}, {"kind": "webhook", "payload": {"body": "It is {{steps.1.result.text}}!"}}]

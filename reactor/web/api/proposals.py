@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from reactor.handlers.fitting import fits
 from reactor.pg import Connection
 from reactor.store import proposals
 from reactor.store.proposals import ProposalRow
@@ -23,7 +24,6 @@ from reactor.web.api.operation import (
 from reactor.web.api.paging import page_by_id
 from reactor.web.api.pieces import Decided, Rejected, StepIn, called_off, nothing, steps_text
 from reactor.web.api.serve import PREFIX
-from reactor.web.payloads import fits
 
 TOPIC = Topic("proposals")
 Title = Annotated[Words, StringConstraints(max_length=500)]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from reactor.handlers.fitting import fits
 from reactor.handlers.held import request_of
 from reactor.pg import Connection
 from reactor.store import enqueue, kinds, lists, memory, outcomes, proposals, show
@@ -48,7 +49,6 @@ from reactor.web.api.pieces import (
     nothing,
     steps_text,
 )
-from reactor.web.payloads import fits
 from reactor.web.problems import FieldError, Refused
 
 TOPIC = Topic("work")

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, get_args
 
 from reactor.errors import UsageError
+from reactor.handlers.fitting import fits
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import breakers, control, conversations, enqueue, memory, people, proposals, show
 from reactor.web.page.fields import payload_of
 from reactor.web.page.render import seal
-from reactor.web.payloads import fits, json_of
+from reactor.web.payloads import json_of
 from reactor.web.unshown import meant
 
 LONGEST: Final = 4000
