@@ -6,6 +6,7 @@ from typing import Any
 import click
 import trio
 
+from reactor.cli.keys import pressed, single_keys
 from reactor.cli.output import answer_json, clean, json_option
 from reactor.cli.runtime import Database, database, run
 from reactor.cli.screen import Look, screen
@@ -32,7 +33,7 @@ RECONNECT_S = 1.0
 @click.option("--once", is_flag=True, help="One look, then end; so it is in a pipe.")
 @json_option
 def top(every_s: float, once: bool, as_json: bool) -> None:
-    """Watch reactors, queues, the room, missions, what waits for you, and what happens; Ctrl-C ends it."""
+    """Watch reactors, queues, the room, missions, what waits for you, and what happens; q or Ctrl-C ends it."""
     settings = Settings.load()
     if as_json:
         answer_json(_plain(run(_look_once, settings)))
@@ -82,9 +83,10 @@ async def _watch(settings: Settings, every_s: float) -> None:
     console = Console(file=sys.stdout, highlight=False)
     async with database(settings) as place:
         conn = await place.connect("top")
+        keys: str | None = ""
         try:
-            with Live(console=console, screen=True, auto_refresh=False) as live:
-                while True:
+            with single_keys(), Live(console=console, screen=True, auto_refresh=False) as live:
+                while keys is not None and "q" not in keys:
                     try:
                         seen = await look(conn, _llm(settings))
                     except ConnectionLost as error:
@@ -93,7 +95,7 @@ async def _watch(settings: Settings, every_s: float) -> None:
                         conn = await _again(place)
                         continue
                     live.update(screen(seen, console.size.width, console.size.height), refresh=True)
-                    await trio.sleep(every_s)
+                    keys = await pressed(every_s)
         finally:
             await conn.aclose()
 

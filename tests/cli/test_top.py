@@ -1,16 +1,19 @@
 """``top`` and ``open``, as a user calls them."""
 
+import fcntl
 import json
 import os
 import pty
 import select
 import subprocess
+import termios
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.cli.conftest import COMMAND, Voxyz, environment
 
@@ -41,7 +44,10 @@ def test_top_as_json_has_every_part(voxyz: Voxyz, sql: Sql) -> None:
     assert len(told["room"]) == 6
 
 
-def test_top_stays_on_a_terminal_and_shows_what_is_new(here: Path, database: str, sql: Sql) -> None:
+@pytest.mark.parametrize("key", [b"q", b"\x03"], ids=["q", "Ctrl-C"])
+def test_top_stays_on_a_terminal_shows_what_is_new_and_ends_by_a_key(
+    here: Path, database: str, sql: Sql, key: bytes
+) -> None:
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, "top", "--every", "0.2"],
@@ -51,6 +57,7 @@ def test_top_stays_on_a_terminal_and_shows_what_is_new(here: Path, database: str
         stdout=follower,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # keys of this terminal are signals to it
     ) as process:
         try:
             os.close(follower)
@@ -58,7 +65,7 @@ def test_top_stays_on_a_terminal_and_shows_what_is_new(here: Path, database: str
             sql.execute("insert into ops_agent_events (kind, title) values ('step_succeeded', 'brand new')")
             assert_shows(leader, "brand new")
         finally:
-            process.send_signal(2)
+            os.write(leader, key)
             code = ended_while_read(process, leader)
             os.close(leader)
         assert process.stderr is not None
