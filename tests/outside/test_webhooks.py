@@ -237,7 +237,9 @@ async def test_a_day_is_summed_up_once_and_told(open_house: OpenHouse, sql: Sql)
             "select count(*) from ops_agent_events where kind = 'day_summed_up'"
         ).fetchone() == (1,)
         assert [outcome for outcome in await tell(open_house, sql) if isinstance(outcome, Done)]
-        assert "waiting for you: 1 proposal, 0 steps" in json.loads(server.came[-1].body)["notices"][0]["body"]
+        assert (
+            "waiting for you: 1 proposal, 0 steps" in json.loads(server.came[-1].body)["notices"][0]["body"]
+        )
 
 
 def test_the_sum_of_a_day_is_of_that_day_and_an_empty_one_is_not_told(sql: Sql) -> None:

@@ -1,8 +1,8 @@
 """A machine of one's own under a real systemd: namespaces of this one, gone at the end with all that was changed there.
 
 Its manager is process 1 with nothing to do at first: /etc is a copy, /var/lib and /root keep what is written to them in
-memory (and anybody may enter /root, where Python may live), there is no unit but our targets. A manager for root as a
-user is up too, for ``systemctl --user``. The network, /tmp and the programs are this machine's.
+memory (and anybody may enter /root, where Python may live), there is no unit but our targets, and no init script. A
+manager for root as a user is up too, for ``systemctl --user``. The network, /tmp and the programs are this machine's.
 """
 
 import os
@@ -25,6 +25,7 @@ BOOT = r"""
     mkdir -p /run/systemd/system /run/lock /run/user/0 /run/etc /run/var/up /run/var/work /run/root/up /run/root/work
     chmod 700 /run/user/0
     cp -a /etc/. /run/etc/
+    rm -rf /run/etc/init.d /run/etc/rc?.d
     mount --bind /run/etc /etc
     mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/var/up,workdir=/run/var/work /var/lib
     mount -t overlay overlay -o lowerdir=/root,upperdir=/run/root/up,workdir=/run/root/work /root
@@ -115,9 +116,15 @@ def _group() -> Iterator[Path]:
     try:
         yield group
     finally:
-        wait_until(lambda: not any((below / "cgroup.procs").read_text() for below in _all(group)))
+        wait_until(lambda: _removed(group))
+
+
+def _removed(group: Path) -> bool:
+    """Whether it is gone with all below; a group that looks empty is busy until its last process is buried."""
+    with suppress(OSError):
         for below in reversed(_all(group)):
             below.rmdir()
+    return not group.exists()
 
 
 def _all(group: Path) -> list[Path]:
