@@ -1,7 +1,8 @@
 """Telling those who watch that there are new events.
 
-A notification takes a lock of the whole cluster at its commit, so it is sent beside the work, never in it: at most 20 a
-second from this process, and none while ``ops_workers`` shows nobody who watches. It goes over the listener's own
+A notification takes a lock of the whole cluster at its commit, so it is sent beside the work, never in it, and waits for no
+disk: at most 20 a second from this process, in a flood, of which watchers see the sum, fewer and fewer, and none while
+``ops_workers`` shows nobody who watches. It goes over the listener's own
 connection. Whoever gives a connection of the pool back may have written events; that is all that is asked. One look too
 many costs a watcher one indexed read.
 
@@ -22,6 +23,7 @@ from reactor.store import viewers
 log = structlog.get_logger()
 
 GAP_S: Final = 0.05  # 20 a second
+LONGEST_GAP_S: Final = 0.4  # while there is always more to tell
 A_MOMENT_S: Final = 0.25  # what ends within it is told by its end
 BEGAN_EVERY_S: Final = 1.0
 
@@ -58,11 +60,15 @@ class Announcer:
         raise AssertionError("roles never return")
 
     async def _tell_news(self) -> NoReturn:
+        gap_s = GAP_S
         while True:
+            if not self._news.is_set():
+                gap_s = GAP_S
             await self._news.wait()
             self._news = trio.Event()
             await self._say(viewers.announce)
-            await trio.sleep(GAP_S)
+            await trio.sleep(gap_s)
+            gap_s = min(gap_s * 2, LONGEST_GAP_S)
 
     async def _tell_beginnings(self) -> NoReturn:
         while True:

@@ -1,10 +1,12 @@
 -- name: announce
--- Whoever watches hears that there are new events.
-select pg_notify('ops_events', '');
+-- Whoever watches hears that there are new events; a word that a crash swallows is no loss.
+select pg_notify('ops_events', '')
+where set_config('synchronous_commit', 'off', true) = 'off';
 
 -- name: say_begun
 -- Whoever watches hears that some work has begun, which is no event.
-select pg_notify('ops_events', 'began');
+select pg_notify('ops_events', 'began')
+where set_config('synchronous_commit', 'off', true) = 'off';
 
 -- name: watch
 -- This session watches the events, without a reactor of its own; the beats see the lock.

@@ -108,7 +108,7 @@ async def test_a_list_asked_for_while_its_table_was_small_reads_no_more_of_it_wh
         sql.execute(
             "insert into ops_agent_events (kind, title) select 'a', 'x' from generate_series(1, 20000)"
         )
-        async with it.desk.reading() as conn:
+        async with it.desk.reading() as conn, conn.transaction():
             before = await conn.fetch_value(read) or 0
             assert len(await events.last(conn, 20)) == 20
             assert (await conn.fetch_value(read) or 0) - before == 0
