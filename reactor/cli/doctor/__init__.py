@@ -60,7 +60,10 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             async for finding in _examine_database(place):
                 yield finding
     except DatabaseError as error:
-        yield Finding("database", "broken", str(error), "nothing more could be looked at")
+        if error.sqlstate == server.FULL:  # a look of any kind may want room, if only to sort
+            yield server.full(error)
+        else:
+            yield Finding("database", "broken", str(error), "nothing more could be looked at")
     except ReactorError as error:
         yield Finding("database", "broken", str(error))
 

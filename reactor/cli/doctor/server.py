@@ -54,6 +54,12 @@ async def clock(conn: Connection) -> Finding:
     )
 
 
+def full(error: DatabaseError) -> Finding:
+    """There is no room left, says the database."""
+    do = "make room there, or give it a larger one: until then no work can be written down"
+    return Finding("size", "broken", f"the server's disk is full ({clean(str(error))})", do)
+
+
 async def room(conn: Connection, place: Database) -> Finding:
     """There is room on the disk, as far as it can be seen, and in the numbering of transactions."""
     found = await questions.room(conn)
@@ -69,8 +75,7 @@ async def room(conn: Connection, place: Database) -> Finding:
         await questions.fill(conn)
     except DatabaseError as error:
         if error.sqlstate == FULL:
-            do = "make room there, or give it a larger one: until then no work can be written down"
-            return Finding("size", "broken", f"the server's disk is full ({clean(str(error))})", do)
+            return full(error)
         if not isinstance(error, AccessDenied):  # who may make no temporary table is not told of its disk
             raise
     told = f"the database has {size(found.database_bytes)}, {size(found.largest_bytes)} of it {found.largest}"
