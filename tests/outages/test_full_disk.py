@@ -54,7 +54,9 @@ async def test_outcomes_wait_for_room_and_are_written_once(
                 lambda: scalar(sql, "select status from ops_missions where id = %s", behind) == "succeeded",
                 within_s=30,
             )
-            assert completer.unwritten == 0
+            await until(
+                lambda: completer.unwritten == 0, within_s=30
+            )  # the row is seen before its writer hears of it
         said += capsys.readouterr().out
         assert said.count("completions_delayed") == said.count("completions_go_on") == 1
         assert "result_refused" not in said
