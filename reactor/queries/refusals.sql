@@ -1,17 +1,7 @@
--- name: claim_steps
--- Due steps, one by one: the ids of those that are ours now, and of those that the database refuses, with the refusal.
+-- name: claim
+-- Due rows, one by one: the ids of those that are ours now, and of those that the database refuses, with the refusal.
 select one.row_id, one.refusal
-from ops_claim_steps_singly(%(worker)s, %(token)s, %(limit)s, %(kinds)s, %(agent)s) as one;
-
--- name: claim_roundtables
--- As claim_steps, for conversations.
-select one.row_id, one.refusal
-from ops_claim_roundtables_singly(%(worker)s, %(token)s, %(limit)s) as one;
-
--- name: claim_initiatives
--- As claim_steps, for initiatives.
-select one.row_id, one.refusal
-from ops_claim_initiatives_singly(%(worker)s, %(token)s, %(limit)s) as one;
+from ops_claim_singly(%(queue)s, %(worker)s, %(token)s, %(limit)s, %(kinds)s, %(agent)s) as one;
 
 -- name: claimed_steps
 -- The steps as a claim gives them, the most urgent first.
@@ -81,22 +71,11 @@ with given as (
     failure_reason = %(reason)s
   where step.id = %(id)s
     and step.status = 'queued'
-  returning step.id, step.kind, step.agent_id, step.mission_id, step.failure_reason, step.root_id, step.depth
-),
-told as (
-  insert into ops_agent_events (kind, agent_id, title, summary, tags, metadata, root_id, depth)
-  select
-    'step_failed',
-    given.agent_id,
-    given.kind,
-    given.failure_reason,
-    array['step', left(given.kind, 100)],
-    jsonb_build_object('step_id', given.id, 'mission_id', given.mission_id),
-    given.root_id,
-    given.depth
-  from given
+  returning step
 )
-select given.id
+select
+  (given.step).id,
+  ops_tell_of_step('step_failed', given.step, %(reason)s)::text
 from given;
 
 -- name: fail_roundtables

@@ -3,7 +3,7 @@
 Lock order of a failure: the mission, then its step.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from reactor.model.queues import Queue
@@ -39,10 +39,15 @@ async def claim_singly(
         most = min(limit, AT_ONCE)
         if limited and (free := await terms.slots_free(conn, queue)) is not None:
             most = min(most, free)
-        values: dict[str, Any] = {"worker": taker.worker, "token": token, "limit": most}
-        if queue is Queue.MISSION:
-            values |= {"kinds": list(taker.kinds), "agent": taker.agent}
-        looked_at = await conn.fetch_all(_SQL[f"claim_{_NAMES[queue]}"], values)
+        values = {
+            "queue": queue.value,
+            "worker": taker.worker,
+            "token": token,
+            "limit": most,
+            "kinds": list(taker.kinds),
+            "agent": taker.agent,
+        }
+        looked_at = await conn.fetch_all(_SQL["claim"], values)
         ids = [id for id, reason in looked_at if reason is None]
         if limited and ids:
             await terms.hold_slots(conn, queue, ids, token)

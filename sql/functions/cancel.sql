@@ -29,14 +29,8 @@ language plpgsql
 set search_path = public, pg_temp
 as $$
 declare
-  found_step ops_mission_steps;
+  found_step ops_mission_steps := ops_locked_step(step_id);
 begin
-  select * into found_step from ops_mission_steps as step where step.id = step_id;
-  if not found then
-    perform ops_unknown('step', step_id);
-  end if;
-  perform from ops_missions as mission where mission.id = found_step.mission_id for no key update;
-  select * into found_step from ops_mission_steps as step where step.id = step_id for no key update;
   if found_step.status not in ('waiting', 'queued', 'running') then
     return false;
   end if;

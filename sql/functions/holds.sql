@@ -121,14 +121,8 @@ language plpgsql
 set search_path = public, pg_temp
 as $$
 declare
-  found_step ops_mission_steps;
+  found_step ops_mission_steps := ops_locked_step(step_id);
 begin
-  select * into found_step from ops_mission_steps as step where step.id = step_id;
-  if not found then
-    perform ops_unknown('step', step_id);
-  end if;
-  perform from ops_missions as mission where mission.id = found_step.mission_id for no key update;
-  select * into found_step from ops_mission_steps as step where step.id = step_id for no key update;
   if found_step.status = 'waiting' and found_step.hold is not null then
     return found_step;
   end if;

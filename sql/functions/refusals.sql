@@ -14,45 +14,115 @@ $$;
 comment on function ops_refusal_passes(text) is
   'Whether an error with this SQLSTATE says something about the moment and nothing about the row.';
 
-create or replace function ops_claim_steps_singly(worker uuid, token uuid, most integer, kinds text[], agent text)
+create or replace function ops_due_rows(queue text, kinds text[], agent text, most integer)
+returns setof bigint
+language plpgsql
+set search_path = public, pg_temp
+as $$
+begin
+  if exists (select from ops_pauses as pause where pause.queue = ops_due_rows.queue) then
+    return;
+  end if;
+  case queue
+    when 'mission' then
+      return query
+        select step.id
+        from ops_mission_steps as step
+        where step.status = 'queued'
+          and step.run_at <= ops_now()
+          and step.kind = any (kinds)
+          and (ops_due_rows.agent is null or step.agent_id is null or step.agent_id = ops_due_rows.agent)
+        order by step.priority desc, step.run_at, step.id
+        limit most;
+    when 'roundtable' then
+      return query
+        select talk.id
+        from ops_roundtable_queue as talk
+        where talk.status = 'queued'
+          and talk.run_at <= ops_now()
+        order by talk.priority desc, talk.run_at, talk.id
+        limit most;
+    when 'initiative' then
+      return query
+        select idea.id
+        from ops_initiative_queue as idea
+        where idea.status = 'queued'
+          and idea.run_at <= ops_now()
+        order by idea.priority desc, idea.run_at, idea.id
+        limit most;
+  end case;
+end
+$$;
+
+comment on function ops_due_rows(text, text[], text, integer) is
+  'The rows of the queue that a claim would look at, in its order; kinds and agent are for steps.';
+
+create or replace function ops_claim_row(queue text, row_id bigint, worker uuid, token uuid)
+returns boolean
+language plpgsql
+set search_path = public, pg_temp
+as $$
+begin
+  case queue
+    when 'mission' then
+      perform from ops_mission_steps as step where step.id = row_id and step.status = 'queued' for no key update skip locked;
+      if found then
+        update ops_mission_steps as step
+        set
+          status = 'running',
+          attempt = least(step.attempt + 1, step.max_attempts),
+          claimed_by = worker,
+          claim_token = token,
+          started_at = ops_now()
+        where step.id = row_id;
+      end if;
+    when 'roundtable' then
+      perform from ops_roundtable_queue as talk where talk.id = row_id and talk.status = 'queued' for no key update skip locked;
+      if found then
+        update ops_roundtable_queue as talk
+        set
+          status = 'running',
+          attempt = least(talk.attempt + 1, talk.max_attempts),
+          claimed_by = worker,
+          claim_token = token,
+          started_at = ops_now()
+        where talk.id = row_id;
+      end if;
+    when 'initiative' then
+      perform from ops_initiative_queue as idea where idea.id = row_id and idea.status = 'queued' for no key update skip locked;
+      if found then
+        update ops_initiative_queue as idea
+        set
+          status = 'running',
+          attempt = least(idea.attempt + 1, idea.max_attempts),
+          claimed_by = worker,
+          claim_token = token,
+          started_at = ops_now()
+        where idea.id = row_id;
+      end if;
+  end case;
+  return found;
+end
+$$;
+
+comment on function ops_claim_row(text, bigint, uuid, uuid) is
+  'The row runs, claimed as by a claim; false when somebody has it, or it is not queued any more.';
+
+create or replace function ops_claim_singly(queue text, worker uuid, token uuid, most integer, kinds text[], agent text)
 returns table (row_id bigint, refusal text)
 language plpgsql
 set search_path = public, pg_temp
 as $$
 declare
-  candidate bigint;
   taken integer := 0;
-  standing text;
   state text;
 begin
-  perform set_config('synchronous_commit', 'off', true);  -- as a claim: the disk is not waited for
-  for candidate in
-    select step.id
-    from ops_mission_steps as step
-    where step.status = 'queued'
-      and step.run_at <= ops_now()
-      and step.kind = any (kinds)
-      and (agent is null or step.agent_id is null or step.agent_id = agent)
-      and not exists (select from ops_pauses as pause where pause.queue = 'mission')
-    order by step.priority desc, step.run_at, step.id
-    limit 1000
-  loop
+  for row_id in select due from ops_due_rows(queue, kinds, agent, 1000) as due loop
     exit when taken >= most;
+    refusal := null;
     begin
-      -- The status is looked at afterwards: in the statement it would let the planner read all that is queued instead.
-      select step.status into standing from ops_mission_steps as step where step.id = candidate for no key update skip locked;
-      continue when standing is distinct from 'queued';
-      update ops_mission_steps as step
-      set
-        status = 'running',
-        attempt = least(step.attempt + 1, step.max_attempts),
-        claimed_by = worker,
-        claim_token = token,
-        started_at = ops_now()
-      where step.id = candidate;
+      continue when not ops_claim_row(queue, row_id, worker, token);
       set constraints all immediate;
-      row_id := candidate;
-      refusal := null;
       taken := taken + 1;
     exception
       when others then
@@ -60,123 +130,17 @@ begin
         if ops_refusal_passes(state) then
           raise;
         end if;
-        row_id := candidate;
     end;
     return next;
   end loop;
 end
 $$;
 
-comment on function ops_claim_steps_singly(uuid, uuid, integer, text[], text) is
-  'Due steps this reactor may take are claimed as by a claim, at most so many, each by itself; of those that the database refuses,'
-  ' the refusal. At most 1,000 are looked at.';
+comment on function ops_claim_singly(text, uuid, uuid, integer, text[], text) is
+  'Due rows of the queue are claimed as by a claim, at most so many, each by itself; of those that the database refuses, the'
+  ' refusal. At most 1,000 are looked at.';
 
-create or replace function ops_claim_roundtables_singly(worker uuid, token uuid, most integer)
-returns table (row_id bigint, refusal text)
-language plpgsql
-set search_path = public, pg_temp
-as $$
-declare
-  candidate bigint;
-  taken integer := 0;
-  standing text;
-  state text;
-begin
-  perform set_config('synchronous_commit', 'off', true);  -- as a claim: the disk is not waited for
-  for candidate in
-    select talk.id
-    from ops_roundtable_queue as talk
-    where talk.status = 'queued'
-      and talk.run_at <= ops_now()
-      and not exists (select from ops_pauses as pause where pause.queue = 'roundtable')
-    order by talk.priority desc, talk.run_at, talk.id
-    limit 1000
-  loop
-    exit when taken >= most;
-    begin
-      -- The status is looked at afterwards: in the statement it would let the planner read all that is queued instead.
-      select talk.status into standing from ops_roundtable_queue as talk where talk.id = candidate for no key update skip locked;
-      continue when standing is distinct from 'queued';
-      update ops_roundtable_queue as talk
-      set
-        status = 'running',
-        attempt = least(talk.attempt + 1, talk.max_attempts),
-        claimed_by = worker,
-        claim_token = token,
-        started_at = ops_now()
-      where talk.id = candidate;
-      set constraints all immediate;
-      row_id := candidate;
-      refusal := null;
-      taken := taken + 1;
-    exception
-      when others then
-        get stacked diagnostics state = returned_sqlstate, refusal = message_text;
-        if ops_refusal_passes(state) then
-          raise;
-        end if;
-        row_id := candidate;
-    end;
-    return next;
-  end loop;
-end
-$$;
-
-comment on function ops_claim_roundtables_singly(uuid, uuid, integer) is
-  'Due conversations this reactor may take are claimed as by a claim, at most so many, each by itself; of those that the database refuses,'
-  ' the refusal. At most 1,000 are looked at.';
-
-create or replace function ops_claim_initiatives_singly(worker uuid, token uuid, most integer)
-returns table (row_id bigint, refusal text)
-language plpgsql
-set search_path = public, pg_temp
-as $$
-declare
-  candidate bigint;
-  taken integer := 0;
-  standing text;
-  state text;
-begin
-  perform set_config('synchronous_commit', 'off', true);  -- as a claim: the disk is not waited for
-  for candidate in
-    select idea.id
-    from ops_initiative_queue as idea
-    where idea.status = 'queued'
-      and idea.run_at <= ops_now()
-      and not exists (select from ops_pauses as pause where pause.queue = 'initiative')
-    order by idea.priority desc, idea.run_at, idea.id
-    limit 1000
-  loop
-    exit when taken >= most;
-    begin
-      -- The status is looked at afterwards: in the statement it would let the planner read all that is queued instead.
-      select idea.status into standing from ops_initiative_queue as idea where idea.id = candidate for no key update skip locked;
-      continue when standing is distinct from 'queued';
-      update ops_initiative_queue as idea
-      set
-        status = 'running',
-        attempt = least(idea.attempt + 1, idea.max_attempts),
-        claimed_by = worker,
-        claim_token = token,
-        started_at = ops_now()
-      where idea.id = candidate;
-      set constraints all immediate;
-      row_id := candidate;
-      refusal := null;
-      taken := taken + 1;
-    exception
-      when others then
-        get stacked diagnostics state = returned_sqlstate, refusal = message_text;
-        if ops_refusal_passes(state) then
-          raise;
-        end if;
-        row_id := candidate;
-    end;
-    return next;
-  end loop;
-end
-$$;
-
-comment on function ops_claim_initiatives_singly(uuid, uuid, integer) is
-  'Due initiatives this reactor may take are claimed as by a claim, at most so many, each by itself; of those that the database refuses,'
-  ' the refusal. At most 1,000 are looked at.';
+-- They were three, one for each queue.
+drop function if exists ops_claim_steps_singly(uuid, uuid, integer, text[], text);
+drop function if exists ops_claim_roundtables_singly(uuid, uuid, integer);
+drop function if exists ops_claim_initiatives_singly(uuid, uuid, integer);

@@ -19,6 +19,26 @@ $$;
 comment on function ops_unknown(text, bigint) is
   'Raises: OP002 when there is no such kind of row, else OP001, no row of that id.';
 
+create or replace function ops_locked_step(step_id bigint)
+returns ops_mission_steps
+language plpgsql
+set search_path = public, pg_temp
+as $$
+declare
+  found_step ops_mission_steps;
+begin
+  select * into found_step from ops_mission_steps as step where step.id = step_id;
+  if not found then
+    perform ops_unknown('step', step_id);
+  end if;
+  perform from ops_missions as mission where mission.id = found_step.mission_id for no key update;
+  select * into found_step from ops_mission_steps as step where step.id = step_id for no key update;
+  return found_step;
+end
+$$;
+
+comment on function ops_locked_step(bigint) is 'The step as it is, locked after its mission until the transaction ends. Raises OP001.';
+
 create or replace function ops_retry(what text, id bigint)
 returns boolean
 language plpgsql
@@ -49,14 +69,8 @@ language plpgsql
 set search_path = public, pg_temp
 as $$
 declare
-  found_step ops_mission_steps;
+  found_step ops_mission_steps := ops_locked_step(step_id);
 begin
-  select * into found_step from ops_mission_steps as step where step.id = step_id;
-  if not found then
-    perform ops_unknown('step', step_id);
-  end if;
-  perform from ops_missions as mission where mission.id = found_step.mission_id for no key update;
-  select * into found_step from ops_mission_steps as step where step.id = step_id for no key update;
   if found_step.status = 'queued' and found_step.run_at > ops_now() then
     update ops_mission_steps as step set run_at = ops_now() where step.id = step_id;
     return true;
