@@ -165,9 +165,8 @@ def release(id: int, payload: str | None, by: str | None) -> None:
     name = _decider(by)
 
     async def released(conn: Connection) -> str:
-        held = await show.step(conn, id)
-        if held is not None and text is not None:
-            await fits(conn, held.kind, json.loads(text))
+        if text is not None:
+            await fits(conn, id, json.loads(text))
         await store.release(conn, id, name, text)
         found = await show.state(conn, "step", id)
         return found.status if found else "gone"

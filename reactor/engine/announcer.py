@@ -1,10 +1,9 @@
 """Telling those who watch that there are new events.
 
 A notification takes a lock of the whole cluster at its commit, so it is sent beside the work, never in it, and waits for no
-disk: at most 20 a second from this process, in a flood, of which watchers see the sum, fewer and fewer, and none while
-``ops_workers`` shows nobody who watches. It goes over the listener's own
-connection. Whoever gives a connection of the pool back may have written events; that is all that is asked. One look too
-many costs a watcher one indexed read.
+disk: at most 20 a second from this process, ever fewer in a flood, of which watchers are told the sum, and none while
+``ops_workers`` shows nobody who watches. It goes over the listener's own connection. Whoever gives a connection of the pool
+back may have written events; that is all that is asked. One look too many costs a watcher one indexed read.
 
 That work has begun is no event, yet whoever looks at the room wants to see who thinks. So a claim that found rows leaves a
 mark, and when some of them still run a moment later those who watch hear a word, at most once a second.

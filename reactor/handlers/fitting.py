@@ -6,23 +6,26 @@ from typing import Any
 from reactor.errors import PayloadRefused
 from reactor.handlers.kinds import check_payload
 from reactor.pg import Connection
-from reactor.store import kinds
+from reactor.store import kinds, show
 
 
-async def fits(conn: Connection, kind: str, payload: Mapping[str, Any], step: int | None = None) -> None:
-    """The payload is what the kind takes, as far as its table says; ``step``: its number, for who sent several.
+async def fits(conn: Connection, step_id: int, payload: Mapping[str, Any]) -> None:
+    """The payload is what the step's kind takes, as far as its table says; who is no step is left to the database.
 
     Raises: PayloadRefused: names the field.
     """
-    schema = (await kinds.schemas(conn)).get(kind, {})
-    try:
-        check_payload(kind, schema, payload)
-    except PayloadRefused as error:
-        raise PayloadRefused(f"step {step}: {error}" if step else str(error)) from None
+    step = await show.step(conn, step_id)
+    if step is not None:
+        check_payload(step.kind, (await kinds.schemas(conn)).get(step.kind, {}), payload)
 
 
 async def steps_fit(conn: Connection, steps: Iterable[Any]) -> None:
-    """As `fits`, for every step of a proposal; what is no step at all is left to the database to refuse."""
+    """As `fits`, for the steps of a proposal in order; what is no step at all is left to the database to refuse."""
+    schemas = await kinds.schemas(conn)
     for place, step in enumerate(steps, 1):
-        if isinstance(step, dict) and isinstance(payload := step.get("payload"), dict):
-            await fits(conn, str(step.get("kind")), payload, place)
+        if isinstance(step, Mapping) and isinstance(payload := step.get("payload"), Mapping):
+            kind = str(step.get("kind"))
+            try:
+                check_payload(kind, schemas.get(kind, {}), payload)
+            except PayloadRefused as error:
+                raise PayloadRefused(f"step {place}: {error}") from None

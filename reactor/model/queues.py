@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 What = Literal["step", "mission", "roundtable", "initiative"]
-Thing = Literal["step", "mission", "roundtable", "initiative", "proposal"]
+Thing = Literal[What, "proposal"]
 WHATS: tuple[str, ...] = get_args(What)
 
 

@@ -23,9 +23,10 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reactor.settings import is_loopback
+from reactor.web.bare import STYLE
 from reactor.web.forms import fields_of, is_form
 from reactor.web.limits import WRONG_TOKENS_A_MINUTE, Buckets, address_of
-from reactor.web.refusing import STYLE, is_from_script, refusal_of, wants_a_page
+from reactor.web.refusing import is_from_script, refusal_of, wants_a_page
 from reactor.web.sessions import Grant, Session, Sessions, cookie_of
 
 __all__ = ["Access", "Grant", "Refusal", "Rules"]

@@ -70,8 +70,7 @@ class Desk:
         """A connection for one change, all of it or nothing; whoever watches is told. Raises NotReady, DatabaseError."""
         async with self._changers.connection() as conn, conn.transaction():
             yield conn
-        self.answers.forget()
-        self.looks.forget()
+        self.answers.forget()  # looks need no such word: they are found out after the question
         self.reactor.announcer.written()
 
     def _pool(self, settings: Mapping[str, str], limit: int) -> Pool:

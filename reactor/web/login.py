@@ -10,10 +10,10 @@ from starlette.routing import BaseRoute, Route
 from reactor.errors import DatabaseError
 from reactor.store import login_links
 from reactor.web.access import LOGIN, LOGOUT, Rules
+from reactor.web.bare import bare_page
 from reactor.web.desk import Desk
 from reactor.web.forms import form_of
 from reactor.web.limits import WRONG_TOKENS_A_MINUTE, Buckets, address_of
-from reactor.web.page.assets import address
 from reactor.web.problems import NotReady
 from reactor.web.sessions import COOKIE, LASTS_S, Grant
 
@@ -94,16 +94,10 @@ def _onward(wanted: str) -> str:
 
 
 def _form(onward: str, trouble: str = "", status: int = 200) -> Response:
-    told = f'<p class="trouble" role="alert">{escape(trouble)}</p>' if trouble else ""
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><title>Sign in · voxyz ops</title>'
-        f'<link rel="stylesheet" href="{address("ops.css")}"></head>'
-        f'<body class="alone"><main class="sheet-page"><h1>voxyz ops</h1>{told}<form method="post" action="{LOGIN}">'
-        f'<input type="hidden" name="next" value="{escape(onward)}">'
+    inside = (
+        f'<form method="post" action="{LOGIN}"><input type="hidden" name="next" value="{escape(onward)}">'
         '<p><label for="token">Token (OPS_API_TOKEN or OPS_READ_TOKEN)</label></p>'
         '<p><input id="token" name="token" type="password" autocomplete="current-password" required autofocus>'
-        '</p><p><button class="go">Sign in</button></p></form></main></body></html>',
-        status,
+        '</p><p><button class="go">Sign in</button></p></form>'
     )
+    return HTMLResponse(bare_page("Sign in", "voxyz ops", inside, trouble), status)

@@ -9,9 +9,10 @@ from html import escape
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
+from reactor.web.bare import bare_page
 from reactor.web.problems import problem
 
-STYLE = "/ops/static/ops.css"  # what a refusal looks like is no secret
+_BACK = '<p><a href="/ops">← to the page</a></p>'
 
 
 def refusal_of(scope: Scope, status: int, told: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -21,7 +22,7 @@ def refusal_of(scope: Scope, status: int, told: str, headers: Mapping[str, str] 
         line = f'<p class="toast trouble" role="alert">{escape(told)}</p>'
         return HTMLResponse(line, status, answer)
     if wants_a_page(scope):
-        return HTMLResponse(_page(told), status, answer)
+        return HTMLResponse(bare_page("Not done", "Nothing was done", _BACK, told), status, answer)
     return problem(status, told, headers=headers)
 
 
@@ -42,14 +43,3 @@ def _is_of_the_page(scope: Scope) -> bool:
 
 def _has(scope: Scope, name: bytes, word: bytes) -> bool:
     return any(given == name and word in value for given, value in scope["headers"])
-
-
-def _page(told: str) -> str:
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><title>Not done · voxyz ops</title>'
-        f'<link rel="stylesheet" href="{STYLE}"></head>'
-        '<body class="alone"><main class="sheet-page"><h1>Nothing was done</h1>'
-        f'<p class="trouble" role="alert">{escape(told)}</p><p><a href="/ops">← to the page</a></p></main></body></html>'
-    )

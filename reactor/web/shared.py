@@ -37,19 +37,29 @@ class Shared(Generic[T]):
         self._answers.clear()
         self._changes += 1
 
-    async def get(
-        self, asked: str, lasts_s: float, ask: Callable[[], Awaitable[T]], *, fresh: bool = False
-    ) -> T:
-        """The answer, at most ``lasts_s`` old, a dear one `DEAREST_S`; ``fresh``: found out after this question.
+    async def get(self, asked: str, lasts_s: float, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer, at most ``lasts_s`` old, a dear one `DEAREST_S`; raises what ``ask`` raises, shared by nobody."""
+        return await self._known_or_found(
+            asked, ask, lambda known: known.until > trio.current_time(), lasts_s
+        )
 
-        Raises what ``ask`` raises, which is shared by nobody.
-        """
+    async def get_fresh(self, asked: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """An answer found out after this question, for all who asked before that; raises as `get`."""
         asked_at = trio.current_time()
+        return await self._known_or_found(asked, ask, lambda known: known.begun_at >= asked_at)
+
+    async def _known_or_found(
+        self,
+        asked: str,
+        ask: Callable[[], Awaitable[T]],
+        good: Callable[[_Answer[T]], bool],
+        lasts_s: float = 0.0,
+    ) -> T:
         lock = self._asking.setdefault(asked, trio.Lock())
         try:
             async with lock:
                 known = self._answers.get(asked)
-                if known and (known.begun_at >= asked_at if fresh else known.until > trio.current_time()):
+                if known and good(known):
                     return known.value
                 return await self._find_out(asked, lasts_s, ask)
         finally:

@@ -78,7 +78,7 @@ async def test_who_asks_afresh_gets_nothing_found_out_before_his_question(mock_c
     assert await shared.get("room", 60.0, dear.ask) == 1
     mock_clock.jump(0.1)
     assert await shared.get("room", 60.0, dear.ask) == 1
-    assert await shared.get("room", 60.0, dear.ask, fresh=True) == 2
+    assert await shared.get_fresh("room", dear.ask) == 2
 
 
 async def test_what_took_long_is_given_for_longer_but_not_for_ever(mock_clock: MockClock) -> None:

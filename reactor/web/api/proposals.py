@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from reactor.handlers.fitting import fits
+from reactor.handlers.fitting import steps_fit
 from reactor.pg import Connection
 from reactor.store import proposals
 from reactor.store.proposals import ProposalRow
@@ -92,8 +92,7 @@ async def get_proposal(conn: Connection, asking: Asking) -> ProposalRow:
 async def edit(conn: Connection, asking: Asking) -> ProposalRow:
     asked: EditedProposal = asking.body
     if asked.title is not None or asked.steps is not None:
-        for place, step in enumerate(asked.steps or (), 1):
-            await fits(conn, step.kind, step.payload, place)
+        await steps_fit(conn, [step.model_dump() for step in asked.steps or ()])
         steps = None if asked.steps is None else steps_text(asked.steps)
         await proposals.edit(conn, asking.id, asked.by, title=asked.title, steps=steps)
     return await get_proposal(conn, asking)

@@ -242,9 +242,8 @@ async def get_step(conn: Connection, asking: Asking) -> StepOut:
 async def release(conn: Connection, asking: Asking) -> StepOut:
     asked: Released = asking.body
     payload = None if asked.payload is None else json.dumps(asked.payload)
-    held = await show.step(conn, asking.id)
-    if held is not None and asked.payload is not None:
-        await fits(conn, held.kind, asked.payload)
+    if asked.payload is not None:
+        await fits(conn, asking.id, asked.payload)
     await proposals.release(conn, asking.id, asked.by, payload)
     return await get_step(conn, asking)
 

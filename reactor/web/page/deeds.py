@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, get_args
 
 from reactor.errors import UsageError
-from reactor.handlers.fitting import fits
+from reactor.handlers.fitting import fits, steps_fit
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import breakers, control, conversations, enqueue, memory, people, proposals, show
@@ -54,31 +54,27 @@ async def _approve_edited(conn: Connection, form: Form) -> str:
     found = await proposals.proposal(conn, id)
     if found is None or form.get("seen") != seal([found.title, found.steps]):
         raise UsageError(f"proposal {id} has changed since it was shown: look at it again")
-    steps = [
-        {**step, **await _payload(conn, form, place, step)}
-        for place, step in enumerate(found.steps, 1)
-        if form.get(f"leave-{place}") != "yes"
-    ]
+    asked = list(enumerate(found.steps, 1))
+    changes = {
+        place: _payload(form, place, step) for place, step in asked if form.get(f"leave-{place}") != "yes"
+    }
+    # What nobody has changed is what was asked for, fitting or not.
+    await steps_fit(
+        conn, [{**step, **changes[place]} if changes.get(place) else None for place, step in asked]
+    )
+    steps = [{**step, **changes[place]} for place, step in asked if place in changes]
     title = _text(form, "title", "the title")
     changed = await proposals.edit(conn, id, form[WHO], title=title, steps=json.dumps(steps))
     mission = await proposals.approve(conn, id, form[WHO])
     return f"proposal {id} is accepted{' as you changed it' if changed else ''}: mission {mission}"
 
 
-async def _payload(conn: Connection, form: Form, place: int, step: Mapping[str, Any]) -> dict[str, object]:
-    """The payload of the step at that place, when the form has another one, and a fitting one."""
+def _payload(form: Form, place: int, step: Mapping[str, Any]) -> dict[str, object]:
+    """The payload of the step at that place, when the form has another one."""
     value = payload_of(form, f"payload-{place}", f"the payload of step {place}")
     if value is None:
         value = {}
-    if seal(value) == seal(step.get("payload", {})):
-        return {}
-    await _fitting(conn, step.get("kind", ""), value, place)
-    return {"payload": value}
-
-
-async def _fitting(conn: Connection, kind: str, value: Any, place: int | None = None) -> None:
-    if isinstance(value, dict):  # what is no object at all, the database refuses in words of its own
-        await fits(conn, kind, value, place)
+    return {} if seal(value) == seal(step.get("payload", {})) else {"payload": value}
 
 
 async def _reject(conn: Connection, form: Form) -> str:
@@ -92,7 +88,8 @@ async def _release(conn: Connection, form: Form) -> str:
     if held is None or value is None or seal(value) == seal(held.payload):
         await proposals.release(conn, id, form[WHO])
         return f"step {id} is released"
-    await _fitting(conn, held.kind, value)
+    if isinstance(value, dict):  # what is no object at all, the database refuses in words of its own
+        await fits(conn, id, value)
     await proposals.release(conn, id, form[WHO], json.dumps(value))
     return f"step {id} is released as you changed it"
 

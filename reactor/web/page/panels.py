@@ -75,7 +75,7 @@ async def seen(desk: Desk, panel: Panel) -> Values:
         async with desk.reading() as conn:
             return {"now": await show.now(conn), **await panel.look(desk, conn)}
 
-    return await desk.looks.get(panel.name, 0.0, look, fresh=True)
+    return await desk.looks.get_fresh(panel.name, look)
 
 
 async def _bar(desk: Desk, conn: Connection) -> Values:
