@@ -13,9 +13,13 @@ from structlog.testing import capture_logs
 
 from reactor.engine import listener as listener_module
 from reactor.engine.wake import Via
+from reactor.errors import DatabaseError
 from reactor.model.outcomes import Done, Fail, Outcome
 from reactor.model.queues import Queue
+from reactor.settings import Settings
 from reactor.store.claimed import ClaimedRow, ClaimedStep
+from reactor.web import Health
+from reactor.web.desk import Desk
 from tests.cli.conftest import COMMAND, environment
 from tests.engine.support import (
     SWEEPS_OFF,
@@ -123,6 +127,31 @@ async def test_plans_and_time_limits_hold_in_every_transaction(
             assert await conn.fetch_value("select current_setting(%s)", (name,)) == value
         async with conn.transaction():
             assert await conn.fetch_value("show enable_hashjoin") == "off"
+
+
+async def test_what_the_page_looks_with_can_change_nothing_there_either(
+    database: str, sql: Session, transactions: PgBouncer
+) -> None:
+    chosen: dict[str, Any] = {}
+    health = Health()
+    desk = Desk(Settings(**chosen), health)
+    give = "insert into ops_mission_steps (kind) values ('noop')"
+    async with (
+        reactor_on(transactions.dsn_of(name_of(database)), Memory(known=()), asleep=False) as reactor,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(desk.run)  # closes its connections in the end
+        health.ready(reactor)
+        for _ in range(3):
+            async with desk.reading() as conn:
+                assert conn.shared
+                with pytest.raises(DatabaseError, match="read-only"):
+                    await conn.run(give)
+        async with desk.changing() as conn:
+            await conn.run(give)
+        nursery.cancel_scope.cancel()
+    assert scalar(sql, "select count(*) from ops_mission_steps") == 1
+    assert await left_behind(transactions, database) == []
 
 
 async def test_it_looks_again_and_hears_once_sessions_hold(

@@ -114,6 +114,29 @@ async def test_writers_announce_only_while_somebody_watches_and_not_too_often(
             assert worker.announcer.sent <= 21 * (trio.current_time() - began_at) + 3
 
 
+async def test_in_a_flood_words_come_ever_further_apart_and_after_it_at_once_again(
+    database: str, sql: Session
+) -> None:
+    async with reactor_on(database, Memory()) as worker:
+        worker.announcer.watched = True
+        with psycopg.connect(database, autocommit=True) as hearer, trio.move_on_after(30):
+            hearer.execute("listen ops_events")
+            began_at = trio.current_time()
+            while worker.announcer.sent < 7:  # 50, 100, 200, and then 400 ms apart
+                worker.announcer.written()
+                await trio.sleep(0.005)
+            assert trio.current_time() - began_at >= 0.05 + 0.1 + 0.2 + 2 * 0.4
+            await trio.sleep(0.5)  # its last word, and the gap behind it
+            calm, calm_at = worker.announcer.sent, trio.current_time()
+            while worker.announcer.sent < calm + 3:
+                worker.announcer.written()
+                await until(lambda: not worker.announcer._news.is_set())
+                await trio.sleep(0.1)  # longer than the gap: no flood
+            assert trio.current_time() - calm_at >= 0.2
+            heard = len(list(hearer.notifies(timeout=1)))
+            assert heard == worker.announcer.sent
+
+
 async def test_who_watches_hears_that_work_has_begun_and_nobody_is_told_while_nobody_watches(
     database: str, sql: Session
 ) -> None:
