@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import cast
 from urllib.parse import urlsplit
 
 PATHS = (
@@ -69,7 +70,7 @@ class Watchers:
         while not over.is_set():
             for key, _ in self._selector.select(0.2):
                 try:
-                    part = key.fileobj.recv(262144)  # type: ignore[union-attr]  # only sockets are registered
+                    part = cast("socket.socket", key.fileobj).recv(262144)
                 except BlockingIOError:
                     continue
                 if not part:

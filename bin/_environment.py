@@ -94,10 +94,11 @@ def _is_current(part):
 def _has_venv_modules():
     try:
         import ensurepip
-        import venv  # noqa: F401 - asked for only to see whether it is there
+        from importlib.util import find_spec
     except ImportError:
         return False
-    return hasattr(ensurepip, "version")  # Debian leaves an empty shell of it
+    # Debian leaves an empty shell of ensurepip.
+    return find_spec("venv") is not None and hasattr(ensurepip, "version")
 
 
 def _start_again(script):

@@ -59,6 +59,10 @@ _SYSLOG = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (log
 Fields = MutableMapping[str, Any]
 
 
+class OurHandler(logging.StreamHandler[TextIO]):
+    """The one handler that `configure` puts at the root, known again by its type."""
+
+
 def configure(
     form: Literal["console", "json"] | None = None, level: str = "info", stream: TextIO | None = None
 ) -> None:
@@ -90,15 +94,14 @@ def configure(
             _legible,
             structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time", pad_event_to=28),
         ]
-    handler = logging.StreamHandler(target)
+    handler = OurHandler(target)
     formatter = _JournalFormatter if is_journal(target) else structlog.stdlib.ProcessorFormatter
     handler.setFormatter(
         formatter(processors=render, foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()])
     )
     root = logging.getLogger()
-    for former in [h for h in root.handlers if getattr(h, "_of_reactor", False)]:
+    for former in [one for one in root.handlers if isinstance(one, OurHandler)]:
         root.removeHandler(former)
-    handler._of_reactor = True  # type: ignore[attr-defined]  # our mark
     root.addHandler(handler)
     root.setLevel(_LEVELS[level])
     # Their debug lines carry statements, parameters and whole requests.

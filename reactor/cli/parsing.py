@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast, get_args
 
 import click
 
@@ -84,26 +84,24 @@ class WhatType(click.Choice[str]):
     """step, mission, roundtable (or conversation), initiative."""
 
     def __init__(self) -> None:
-        super().__init__(["step", "mission", "roundtable", "initiative"])
+        super().__init__(get_args(What))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> What:
         """The word the database uses."""
         word = "roundtable" if value == "conversation" else value
-        chosen: What = super().convert(word, param, ctx)  # type: ignore[assignment]  # one of the choices
-        return chosen
+        return cast("What", super().convert(word, param, ctx))
 
 
 class ThingType(click.Choice[str]):
     """As WhatType, and proposal."""
 
     def __init__(self) -> None:
-        super().__init__(["step", "mission", "roundtable", "initiative", "proposal"])
+        super().__init__(get_args(Thing))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Thing:
         """The word the database uses."""
         word = "roundtable" if value == "conversation" else value
-        chosen: Thing = super().convert(word, param, ctx)  # type: ignore[assignment]  # one of the choices
-        return chosen
+        return cast("Thing", super().convert(word, param, ctx))
 
 
 def queue_of(what: What) -> Queue:

@@ -7,7 +7,7 @@ at most every 15 s; counting rows by status reads the queues whole, so it also t
 While the database is away its gauges are left out, for old ones would lie, and ``voxyz_database_up`` is 0.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -50,8 +50,8 @@ class CountedMeter:
     def __init__(self, books: Meter | None = None) -> None:
         self.calls: Counter[tuple[str, str, str]] = Counter()  # by (model, purpose, outcome)
         self.tokens: Counter[tuple[str, str]] = Counter()  # by (model, direction)
-        self.cost_usd: Counter[str] = Counter()
-        self.would_cost_usd: Counter[str] = Counter()
+        self.cost_usd = defaultdict[str, float](float)
+        self.would_cost_usd = defaultdict[str, float](float)
         self._books: Meter = books or Tally()
 
     def on(self, books: Meter) -> "CountedMeter":
@@ -74,8 +74,8 @@ class CountedMeter:
             ("cache_write", usage.cache_write_tokens),
         ):
             self.tokens[model, direction] += tokens
-        self.cost_usd[model] += settlement.cost_usd  # type: ignore[assignment]  # a Counter adds anything
-        self.would_cost_usd[model] += settlement.would_cost_usd  # type: ignore[assignment]  # likewise
+        self.cost_usd[model] += settlement.cost_usd
+        self.would_cost_usd[model] += settlement.would_cost_usd
         await self._books.settle(reservation, settlement)
 
 

@@ -8,9 +8,18 @@ from the environment, for it would connect in our place; no cookie is kept.
 import ipaddress
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import AsyncExitStack, aclosing, contextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 from urllib.parse import urljoin
 
 import httpcore2
@@ -149,9 +158,9 @@ async def _read(
     unpack = _unpacker(headers.get("content-encoding", ""))
     content = bytearray()
     came = 0
-    stream = response.stream
-    assert not isinstance(stream, bytes)
-    async with aclosing(aiter(stream)) as chunks:  # type: ignore[arg-type, type-var]  # httpx types its generator as an iterable
+    # A generator, though it is typed as an iterable.
+    stream = aiter(cast("AsyncIterable[bytes]", response.stream))
+    async with aclosing(cast("AsyncGenerator[bytes, None]", stream)) as chunks:
         async for chunk in chunks:
             came += len(chunk)
             # One byte more than the limit tells that there is more, and a small bomb never unfolds whole.

@@ -48,8 +48,8 @@ class Worker(NamedTuple):
     started_at: datetime
     heartbeat_at: datetime
     live: bool
-    viewers: int = 0
-    vitals: dict[str, Any] = {}  # noqa: RUF012 -- a default nobody changes
+    viewers: int
+    vitals: dict[str, Any]
 
     @property
     def missed_wakes(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from reactor.cli.logs import ORDER, configure, without_secrets
+from reactor.cli.logs import ORDER, OurHandler, configure, without_secrets
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def stream() -> Iterator[io.StringIO]:
     yield io.StringIO()
     structlog.reset_defaults()
     root = logging.getLogger()
-    root.handlers = [handler for handler in root.handlers if not getattr(handler, "_of_reactor", False)]
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, OurHandler)]
     root.setLevel(logging.WARNING)
     logging.raiseExceptions = True
 

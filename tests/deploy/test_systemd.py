@@ -205,7 +205,7 @@ def test_they_see_homes_and_temporary_files_only_where_they_live_there() -> None
         return re.findall(r"^(?:ProtectHome|PrivateTmp)=(\S+)$", text, re.MULTILINE)
 
     assert said() == ["yes", "yes"]
-    assert said(replace(USUAL, python=Path("/root/.pyenv/bin/python3"))) == ["yes", "read-only"]
+    assert said(replace(USUAL, python=Path("/root/python/bin/python3"))) == ["yes", "read-only"]
     assert said(replace(USUAL, program=Path("/home/me/voxyz-reactor/bin/voxyz-reactor"))) == [
         "yes",
         "read-only",

@@ -1,7 +1,7 @@
 """A machine of one's own under a real systemd: namespaces of this one, gone at the end with all that was changed there.
 
-Its manager is process 1 with nothing to do at first: /etc is a copy, /var/lib and /root keep what is written to them in
-memory (and anybody may enter /root, where Python may live), there is no unit but our targets, and no init script. A
+Its manager is process 1 with nothing to do at first: /etc is a copy, /var/lib and root's home keep what is written to them
+in memory (and anybody may enter that home, where Python may live), there is no unit but our targets, and no init script. A
 manager for root as a user is up too, for ``systemctl --user``. The network, /tmp and the programs are this machine's.
 """
 
@@ -22,21 +22,22 @@ BOOT = r"""
     umount -R /sys/fs/cgroup
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     mount -t tmpfs tmpfs /run
-    mkdir -p /run/systemd/system /run/lock /run/user/0 /run/etc /run/var/up /run/var/work /run/root/up /run/root/work
+    mkdir -p /run/systemd/system /run/lock /run/user/0 /run/etc /run/var/up /run/var/work /run/home/up /run/home/work
     chmod 700 /run/user/0
     cp -a /etc/. /run/etc/
     rm -rf /run/etc/init.d /run/etc/rc?.d
     mount --bind /run/etc /etc
     mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/var/up,workdir=/run/var/work /var/lib
-    mount -t overlay overlay -o lowerdir=/root,upperdir=/run/root/up,workdir=/run/root/work /root
-    chmod 711 /root
+    home=$(getent passwd 0 | cut -d: -f6)
+    mount -t overlay overlay -o lowerdir="$home",upperdir=/run/home/up,workdir=/run/home/work "$home"
+    chmod 711 "$home"
     mount -t tmpfs tmpfs /etc/systemd/system
     mount -t tmpfs tmpfs /lib/systemd/system
     for name in sysinit basic shutdown umount local-fs network-online multi-user sockets timers paths slices; do
         printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' "$name" > /lib/systemd/system/$name.target
     done
     printf '%s\n' '[Unit]' 'DefaultDependencies=no' '[Service]' 'Type=notify' 'ExecStart=/lib/systemd/systemd --user' \
-        'Environment=XDG_RUNTIME_DIR=/run/user/0 HOME=/root' 'Delegate=yes' > /lib/systemd/system/for-root.service
+        "Environment=XDG_RUNTIME_DIR=/run/user/0 HOME=$home" 'Delegate=yes' > /lib/systemd/system/for-root.service
     printf '%s\n' '[Unit]' 'Wants=multi-user.target for-root.service' 'DefaultDependencies=no' \
         > /lib/systemd/system/all.target
     mount --make-rshared /
