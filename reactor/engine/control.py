@@ -6,29 +6,16 @@ be read is ignored, for newer peers may say more than this program understands.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from reactor.engine.dispatcher import Dispatcher
-from reactor.engine.doorbell import Doorbell
-from reactor.engine.executor import Executor
+from reactor.engine.line import Line
 from reactor.engine.services import Services
-from reactor.engine.wake import Via, Wake
+from reactor.engine.wake import Via
 from reactor.model.queues import Queue
 from reactor.pg import Notification
 
 WAKE_CHANNEL = "ops_wake"
 CONTROL_CHANNEL = "ops_control"
 CHANNELS = (WAKE_CHANNEL, CONTROL_CHANNEL)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Everything that works on one queue."""
-
-    wake: Wake
-    bell: Doorbell
-    executor: Executor
-    dispatcher: Dispatcher
 
 
 class Control:

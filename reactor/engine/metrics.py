@@ -203,7 +203,7 @@ def _of_lines(reactor: Reactor) -> Iterator[Metric]:
     hand = GaugeMetricFamily("voxyz_rows_in_hand", "Rows claimed and not ended.", labels=["queue", "state"])
     unwritten = GaugeMetricFamily("voxyz_outcomes_unwritten", "Outcomes not yet committed.", labels=["queue"])
     for queue, line in reactor.lines.items():
-        name, completer = [queue.value], reactor.completers[queue]
+        name, completer = [queue.value], reactor.lines[queue].completer
         running = len(line.executor.running)
         some, none = line.dispatcher.claims
         rings.add_metric(name, reactor.control.rings[queue])

@@ -22,11 +22,12 @@ from reactor.engine.announcer import Announcer
 from reactor.engine.claimer import Claimer
 from reactor.engine.completer import Completer, Item
 from reactor.engine.connections import Sessions, work_pool
-from reactor.engine.control import Control, Line
+from reactor.engine.control import Control
 from reactor.engine.dispatcher import Dispatcher
 from reactor.engine.doorbell import Doorbell
 from reactor.engine.executor import STOPPED, Executor
 from reactor.engine.lifeline import Lifeline
+from reactor.engine.line import Line
 from reactor.engine.listener import Listener
 from reactor.engine.lookout import Lookout
 from reactor.engine.pauses import Pauses
@@ -95,7 +96,6 @@ class Reactor:
         self.terms = Terms(self.pool, GENERATION)
         self.rescuer = Rescuer(self.pool, lambda: self.listener.up or self.listener.deaf)
         self.strangers = Strangers(self.pool, plan.kinds)
-        self.completers: dict[Queue, Completer] = {}
         self.lines = {queue: self._line(queue, part) for queue, part in plan.queues.items()}
         self.control = Control(
             self.lines,
@@ -162,8 +162,8 @@ class Reactor:
                 nursery.start_soon(line.bell.run)
             await nursery.start(self.listener.run)
             nursery.start_soon(self.pulse.run)
-            for queue, line in self.lines.items():
-                nursery.start_soon(self.completers[queue].run)
+            for line in self.lines.values():
+                nursery.start_soon(line.completer.run)
                 nursery.start_soon(line.executor.run)
             await self._set_state("ready")
             nursery.start_soon(self._dispatch)
@@ -204,9 +204,9 @@ class Reactor:
             await self._all_idle()
         stuck = self.names_of_running()
         with self._at_most(FLUSH_WITHIN_S):
-            for completer in self.completers.values():
-                await completer.flush()
-        unwritten = sum(completer.unwritten for completer in self.completers.values())
+            for line in self.lines.values():
+                await line.completer.flush()
+        unwritten = sum(line.completer.unwritten for line in self.lines.values())
         await self._farewell()
         return Stopped(before - left, given_back + left, stuck, unwritten)
 
@@ -308,7 +308,6 @@ class Reactor:
         completer = Completer(
             queue, self.pool, chance=self.plan.chance, written=written, more_coming=more_coming
         )
-        self.completers[queue] = completer
 
         def freed() -> None:
             line.dispatcher.freed()
@@ -334,7 +333,7 @@ class Reactor:
             rang_for_nothing=self.strangers.fail if queue is Queue.MISSION else trio.lowlevel.checkpoint,
             took=lambda: self.announcer.took(),
         )
-        line = Line(wake, bell, executor, dispatcher)
+        line = Line(wake, bell, dispatcher, executor, completer)
         return line
 
     def _taker(self, queue: Queue) -> Taker:

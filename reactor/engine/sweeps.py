@@ -15,8 +15,8 @@ from uuid import UUID
 import structlog
 import trio
 
-from reactor.engine.control import Line
 from reactor.engine.lifeline import Lifeline
+from reactor.engine.line import Line
 from reactor.engine.listener import Listener
 from reactor.engine.vitals import vitals
 from reactor.engine.wake import Via

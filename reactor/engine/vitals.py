@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from reactor.engine.control import Line
+from reactor.engine.line import Line
 from reactor.engine.listener import Listener
 from reactor.engine.tally import Histogram
 from reactor.model.queues import Queue

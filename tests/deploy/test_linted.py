@@ -1,5 +1,5 @@
-"""What cannot be run here: the chart, rendered by the real helm and held against the schemas of Kubernetes, and the Dockerfile,
-read by hadolint.
+"""What cannot be run here: the chart, rendered by the real helm and held against the schemas of Kubernetes; and the
+Dockerfile, read by hadolint.
 """
 
 import shutil

@@ -124,7 +124,7 @@ def idle(reactor: Reactor) -> bool:
         line.dispatcher.sleeping
         and line.wake.heard is None
         and not line.executor.load
-        and not reactor.completers[queue].unwritten
+        and not reactor.lines[queue].completer.unwritten
         for queue, line in reactor.lines.items()
     )
 

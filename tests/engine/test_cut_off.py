@@ -60,7 +60,7 @@ async def test_a_process_on_a_silent_line_stops_its_handlers_before_anybody_take
             await until_status(sql, id, "succeeded", within_s=20)
             proxy.refusing = False
             await until(lambda: cut_off.listener.up, within_s=20)
-            await until(lambda: cut_off.completers[Queue.MISSION].fenced_out == 1, within_s=20)
+            await until(lambda: cut_off.lines[Queue.MISSION].completer.fenced_out == 1, within_s=20)
     assert peer.began_ids == [id]
     assert columns(sql, id, "crashes, attempt") == (1, 1)
     assert scalar(sql, FINISHED, id) == 1
@@ -88,9 +88,9 @@ async def test_a_process_whose_lines_were_cut_is_fenced_out_when_it_comes_back(
             await until_status(sql, id, "succeeded", within_s=20)
             assert scalar(sql, TAKEN_FOR_DEAD, cut_off.identity.id) == 1
             go_on.set()
-            await until(lambda: bool(cut_off.completers[Queue.MISSION].unwritten), within_s=20)
+            await until(lambda: bool(cut_off.lines[Queue.MISSION].completer.unwritten), within_s=20)
             proxy.refusing = False
-            await until(lambda: cut_off.completers[Queue.MISSION].fenced_out == 1, within_s=20)
+            await until(lambda: cut_off.lines[Queue.MISSION].completer.fenced_out == 1, within_s=20)
             await until(lambda: scalar(sql, TAKEN_FOR_DEAD, cut_off.identity.id) == 0, within_s=20)
     assert scalar(sql, FINISHED, id) == 1
     assert columns(sql, id, "result, crashes") == ({"id": id}, 1)

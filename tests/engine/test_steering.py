@@ -90,7 +90,7 @@ async def test_a_late_result_is_fenced_out(database: str, sql: Session, theft: s
         else:
             sql.execute("update ops_mission_steps set claim_token = gen_random_uuid() where id = %s", (id,))
         go_on.set()
-        await until(lambda: reactor.completers[Queue.MISSION].fenced_out == 1)
+        await until(lambda: reactor.lines[Queue.MISSION].completer.fenced_out == 1)
     wanted = "cancelled" if theft == "cancelled in silence" else "running"
     assert columns(sql, id, "status, result") == (wanted, None)
 

@@ -34,7 +34,7 @@ async def test_outcomes_wait_for_room_and_are_written_once(
         psycopg.connect(database, autocommit=True) as sql,
     ):
         async with reactor_on(database, memory) as reactor:
-            completer = reactor.completers[Queue.MISSION]
+            completer = reactor.lines[Queue.MISSION].completer
             ids = [insert(sql) for _ in range(6)]
             behind = mission(sql, "noop", "noop")
             await until(lambda: len(memory.began_ids) == 7, within_s=20)

@@ -35,7 +35,7 @@ async def test_what_was_done_meanwhile_is_written_when_it_takes_writes_again(
                 while "completions_delayed" not in said:
                     said += capsys.readouterr().out
                     await trio.sleep(0.01)
-            assert (status(sql, id), reactor.completers[Queue.MISSION].unwritten) == ("running", 1)
+            assert (status(sql, id), reactor.lines[Queue.MISSION].completer.unwritten) == ("running", 1)
         finally:
             server.run("alter system reset default_transaction_read_only")
             server.run("select pg_reload_conf()")

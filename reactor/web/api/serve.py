@@ -18,9 +18,9 @@ from reactor.store import requests
 from reactor.web.api.operation import LARGEST_ID, Asking, Operation, Reply
 from reactor.web.desk import Desk
 from reactor.web.frames import as_json
-from reactor.web.payloads import unstorable
 from reactor.web.problems import FieldError, Refused, explain, problem_of
 from reactor.web.sessions import csrf_of
+from reactor.web.storable import unstorable
 
 log = structlog.get_logger()
 

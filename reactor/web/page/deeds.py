@@ -14,7 +14,7 @@ from reactor.pg import Connection
 from reactor.store import breakers, control, conversations, enqueue, memory, people, proposals, show
 from reactor.web.page.fields import payload_of
 from reactor.web.page.render import seal
-from reactor.web.payloads import json_of
+from reactor.web.storable import json_of
 from reactor.web.unshown import meant
 
 LONGEST: Final = 4000

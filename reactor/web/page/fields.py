@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from reactor.errors import UsageError
-from reactor.web.payloads import json_of
+from reactor.web.storable import json_of
 
 MOST: Final = 12  # fields of one payload
 DEEPEST: Final = 4
