@@ -32,7 +32,7 @@ from reactor.handlers.kinds import KindRegistry, load_modules
 from reactor.handlers.mission import MissionWork
 from reactor.handlers.noop import NOOP
 from reactor.handlers.roundtable import RoundtableWork
-from reactor.handlers.steps import StepRunner
+from reactor.handlers.runner import StepRunner
 from reactor.handlers.thinking import house_kinds
 from reactor.model.queues import Queue
 from reactor.pg import Pool

@@ -10,7 +10,7 @@ import trio
 from reactor.errors import ReplyRefused, RequestFailed
 from reactor.handlers.door import Door
 from reactor.handlers.kinds import StepKind
-from reactor.handlers.steps import Step
+from reactor.handlers.step import Step
 from reactor.llm.fences import clean, cut
 from reactor.model.addresses import target_of
 from reactor.model.outcomes import Done, Fail, Outcome

@@ -15,7 +15,7 @@ from reactor.errors import LLMReplyRefused, ReactorError
 from reactor.handlers.context import Context
 from reactor.handlers.ideas import Idea, idea_prompt, steps_of
 from reactor.handlers.prompts import system_prompt
-from reactor.handlers.steps import verdict_on
+from reactor.handlers.runner import verdict_on
 from reactor.llm.metering import estimate_tokens
 from reactor.llm.request import LLMRequest, Material, Message, Said
 from reactor.model.memory import Memory

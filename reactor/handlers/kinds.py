@@ -24,7 +24,7 @@ from reactor.errors import ConfigurationError, PayloadRefused
 from reactor.model.templates import has_templates
 
 if TYPE_CHECKING:
-    from reactor.handlers.steps import Step
+    from reactor.handlers.step import Step
 
 OWN_TIMEOUT_S = 300.0
 _LONGEST_NAME = 100

@@ -4,18 +4,16 @@ With something simulated behind it, it ends with the request it would have sent;
 goes out only when a person said so. Besides, policy holds external kinds before they are claimed at all.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reactor.handlers.kinds import StepKind
+from reactor.handlers.step import Step
 from reactor.model.outcomes import Done, Fail, Outcome
 from reactor.store import outside
 from reactor.store.steps_read import EarlierResult
 
-if TYPE_CHECKING:
-    from reactor.handlers.steps import Step
 
-
-async def held_back(step: "Step", kind: StepKind) -> Outcome | None:
+async def held_back(step: Step, kind: StepKind) -> Outcome | None:
     """What becomes of a step of the external ``kind`` that must not go out; None: it may.
 
     Raises: AddressRefused, PayloadRefused: by what the kind says of its request.
@@ -35,7 +33,7 @@ async def held_back(step: "Step", kind: StepKind) -> Outcome | None:
     return None
 
 
-def _plain(step: "Step") -> dict[str, Any]:
+def _plain(step: Step) -> dict[str, Any]:
     return {"kind": step.kind, "payload": step.payload, "idempotency_key": step.idempotency_key}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
 from reactor.handlers.kinds import KindRegistry
-from reactor.handlers.steps import StepRunner
+from reactor.handlers.runner import StepRunner
 from reactor.model.outcomes import Outcome
 from reactor.store.claimed import ClaimedRow, ClaimedStep
 

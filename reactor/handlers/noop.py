@@ -10,7 +10,7 @@ from reactor.handlers.kinds import StepKind
 from reactor.model.outcomes import Done, Fail, Outcome
 
 if TYPE_CHECKING:
-    from reactor.handlers.steps import Step
+    from reactor.handlers.step import Step
 
 TIMEOUT_S = 300.0
 _DONE = Done()

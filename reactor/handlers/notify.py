@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from reactor.handlers.door import Door, compact_json
 from reactor.handlers.kinds import StepKind
-from reactor.handlers.steps import Step
+from reactor.handlers.step import Step
 from reactor.handlers.webhook import TIMEOUT_S, send
 from reactor.model.addresses import target_of
 from reactor.model.messages import message

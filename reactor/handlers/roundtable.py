@@ -18,7 +18,7 @@ from reactor.handlers.prompts import system_prompt
 from reactor.handlers.roundtable_plan import Plan, Rules, begin, format_of, rules
 from reactor.handlers.roundtable_prompts import HUMAN, NOTE_TAKER, distil_prompt, turn_prompt
 from reactor.handlers.roundtable_shapes import Distillate
-from reactor.handlers.steps import verdict_on
+from reactor.handlers.runner import verdict_on
 from reactor.llm.fences import clean
 from reactor.llm.request import LLMReply, LLMRequest, Material, Message, Said
 from reactor.model.casts import affinity_of

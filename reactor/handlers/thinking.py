@@ -17,7 +17,7 @@ from reactor.handlers.prompts import (
     topic_of,
 )
 from reactor.handlers.shapes import SHAPES, result_of
-from reactor.handlers.steps import Step
+from reactor.handlers.step import Step
 from reactor.handlers.webhook import webhook_kind
 from reactor.llm.metering import estimate_tokens
 from reactor.llm.request import LLMRequest, Material, Message, Said

@@ -10,7 +10,7 @@ from reactor.errors import NotNow, RequestFailed
 from reactor.handlers.context import Context
 from reactor.handlers.door import Door, compact_json
 from reactor.handlers.kinds import StepKind
-from reactor.handlers.steps import Step
+from reactor.handlers.step import Step
 from reactor.llm.fences import clean
 from reactor.model.addresses import Target, target_of
 from reactor.model.outcomes import Done, Fail, Outcome, Snooze

@@ -29,7 +29,7 @@ trace.set_tracer_provider(provider)
 
 from reactor.handlers.heartbeat import apply_rules
 from reactor.handlers.mission import MissionWork
-from reactor.handlers.steps import StepRunner
+from reactor.handlers.runner import StepRunner
 from reactor.model.outcomes import Done
 from tests.engine.support import reactor_on, until_none_unfinished
 from tests.handlers.house import house

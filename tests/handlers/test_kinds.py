@@ -6,7 +6,7 @@ import pytest
 
 from reactor.errors import ConfigurationError, PayloadRefused
 from reactor.handlers.kinds import KindRegistry, StepKind, load_modules, step_kind
-from reactor.handlers.steps import Step
+from reactor.handlers.step import Step
 from reactor.handlers.thinking import house_kinds
 
 
