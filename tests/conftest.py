@@ -1,6 +1,7 @@
 """Fixtures for everybody: a private server for the session, a fresh database for each test."""
 
 import itertools
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _names = itertools.count(1)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto``: one process more than there are cores, as most tests wait for others; each has a server of its own."""
+    return min(len(os.sched_getaffinity(0)) + 1, 4)
 
 
 @pytest.fixture(scope="session")

@@ -151,7 +151,7 @@ def test_what_the_tests_need_has_a_stamp_of_its_own(ready: Checkout) -> None:
         "ruff format --check .",
         "mypy ",
         "lint-imports ",
-        "pytest -n auto --maxprocesses 4 --dist worksteal -m not (chaos or browser or fuzz or packaging or docs)",
+        "pytest -n auto --dist worksteal -m not (chaos or browser or fuzz or packaging or docs)",
     ]
     chosen = subprocess.run([*test, "-k", "one thing"], capture_output=True, text=True, timeout=DEADLINE_S)
     assert chosen.stdout == "pytest -k one thing\n"

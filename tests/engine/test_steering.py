@@ -63,9 +63,10 @@ async def test_a_handler_that_ends_in_spite_of_its_cancellation_writes_nothing(
             await go_on.wait()
         return Done({"late": True})
 
-    async with reactor_on(database, Memory(stubborn)) as reactor:
+    memory = Memory(stubborn)
+    async with reactor_on(database, memory) as reactor:
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: memory.began_ids == [id])
         assert scalar(sql, "select ops_cancel('step', %s)", id)
         go_on.set()
         await settled(reactor)
@@ -80,9 +81,10 @@ async def test_a_late_result_is_fenced_out(database: str, sql: Session, theft: s
         await go_on.wait()
         return Done({"late": True})
 
-    async with reactor_on(database, Memory(slow)) as reactor:
+    memory = Memory(slow)
+    async with reactor_on(database, memory) as reactor:
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: memory.began_ids == [id])
         if theft == "cancelled in silence":
             sql.execute(
                 "update ops_mission_steps set status = 'cancelled', claim_token = null where id = %s", (id,)
@@ -99,7 +101,7 @@ async def test_a_row_lost_in_silence_is_dropped_at_the_next_beat(database: str, 
     memory = Memory(_for_ever)
     async with reactor_on(database, memory, sweep_s=dict.fromkeys(Queue, 0.1)) as reactor:
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: memory.began_ids == [id])
         sql.execute(
             "update ops_mission_steps set status = 'cancelled', claim_token = null where id = %s", (id,)
         )

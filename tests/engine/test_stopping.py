@@ -44,7 +44,7 @@ async def test_work_that_takes_longer_goes_back_as_if_never_taken_and_a_peer_doe
     slow, peer = Memory(_takes(60)), Memory()
     async with reactor_on(database, slow) as reactor:
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: slow.began_ids == [id])
         async with reactor_on(database, peer):
             stopped = await reactor.stop(0.1)
             assert (stopped.finished, stopped.given_back) == (0, 1)
@@ -103,9 +103,10 @@ async def test_a_handler_that_will_not_end_is_named(
             await free.wait()
         return Done()
 
-    async with reactor_on(database, Memory(stubborn)) as reactor:
+    memory = Memory(stubborn)
+    async with reactor_on(database, memory) as reactor:
         id = insert(sql)
-        await until_status(sql, id, "running")
+        await until(lambda: memory.began_ids == [id])
         stopped = await reactor.stop(0.05)
         assert stopped.stuck == (f"step {id} (noop)",)
         assert status(sql, id) == "queued"  # nothing is left running by a clean exit
