@@ -22,16 +22,21 @@ def as_json(value: object) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    if type(value) in _PLAIN:  # most are; what follows would cost a page of them a millisecond
+    kind = type(value)
+    if kind in _PLAIN:
         return value
+    if kind is dict:  # as most are; asking what else a value might be costs a page of them a millisecond
+        return {str(name): part if type(part) in _PLAIN else _plain(part) for name, part in value.items()}
+    if kind is list:
+        return [part if type(part) in _PLAIN else _plain(part) for part in value]
     if hasattr(value, "_asdict"):
-        return {name: _plain(part) for name, part in value._asdict().items()}
+        return _plain(value._asdict())
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return _plain(dict(value))
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(part) for part in value]
+        return _plain(list(value))
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, timedelta):

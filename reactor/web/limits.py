@@ -98,15 +98,14 @@ class Limits:
             begun = True
             await send(message)
 
-        refusal = refusal_of(scope, 413, f"the body is longer than {MOST_BODY_BYTES} bytes")
-        if _announced(scope) > MOST_BODY_BYTES:
-            await refusal(scope, receive, send)
-            return
         try:
+            if _announced(scope) > MOST_BODY_BYTES:
+                raise TooMuch
             await self._app(scope, bounded, noted)
         except TooMuch:
             if begun:
                 raise
+            refusal = refusal_of(scope, 413, f"the body is longer than {MOST_BODY_BYTES} bytes")
             await refusal(scope, receive, send)
 
 

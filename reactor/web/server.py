@@ -14,11 +14,12 @@ import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.logging import Logger
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
+
+from reactor.web.connection import Connection
 
 log = structlog.get_logger()
 
@@ -48,19 +49,21 @@ class _Log(Logger):
         log.debug("http_warning", reason=message)
 
 
-def _config() -> Config:
+def _config(keep_alive_s: float) -> Config:
     config = Config()
     config.logger_class = _Log
     config.include_server_header = False
-    config.keep_alive_timeout = KEEP_ALIVE_S
+    config.keep_alive_timeout = keep_alive_s
     return config
 
 
 class Server:
     """Serves one application on some sockets."""
 
-    def __init__(self, app: ASGIApp, *, most: int = MOST_CONNECTIONS) -> None:
-        self._config = _config()
+    def __init__(
+        self, app: ASGIApp, *, most: int = MOST_CONNECTIONS, keep_alive_s: float = KEEP_ALIVE_S
+    ) -> None:
+        self._config = _config(keep_alive_s)
         self._app = wrap_app(cast("ASGIFramework", app), self._config.wsgi_max_body_size, "asgi")
         self._context = WorkerContext(None)
         self._most = most
@@ -101,7 +104,7 @@ class Server:
         try:
             _expect_answers(stream)
             cut_off.set(stream.socket.close)
-            await TCPServer(self._app, self._config, self._context, ConnectionState({}), cast("Any", stream))
+            await Connection(self._app, self._config, self._context, stream)
         except* Exception as errors:
             log.debug("connection_broken", reason=repr(errors.exceptions[0]))
         finally:

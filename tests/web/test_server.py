@@ -24,6 +24,11 @@ async def hello(_request: Request) -> Response:
     return PlainTextResponse("hello")
 
 
+async def slowly(_request: Request) -> Response:
+    await trio.sleep(0.6)
+    return PlainTextResponse("hello")
+
+
 async def broken(_request: Request) -> Response:
     raise ValueError("a bug of ours")
 
@@ -46,6 +51,7 @@ async def patient(_request: Request) -> Response:
 APP = Starlette(
     routes=[
         Route("/hello", hello, methods=["GET", "POST"]),
+        Route("/slowly", slowly),
         Route("/broken", broken),
         Route("/endless", endless),
         Route("/patient", patient),
@@ -88,6 +94,47 @@ async def test_clients_that_vanish_in_the_middle_leave_no_connection_behind() ->
                 client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 await until(lambda: server.connections > 0)
         await until(lambda: server.connections == 0)
+
+
+async def test_a_client_that_leaves_after_its_answer_holds_no_connection() -> None:
+    async with served(APP) as (url, server):
+        for _ in range(20):
+            with dial(url) as client:
+                client.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await trio.to_thread.run_sync(_read_hello, client)
+                await trio.testing.wait_all_tasks_blocked(0.01)  # its connection is kept for another request
+        await until(lambda: server.connections == 0, within_s=5.0)
+
+
+async def test_a_connection_is_kept_for_another_request_and_closed_when_none_comes() -> None:
+    async with served(APP, keep_alive_s=0.3) as (url, server):
+        with dial(url) as client:
+            for path in (
+                b"/hello",
+                b"/slowly",
+                b"/hello",
+            ):  # what takes longer than an idle one is kept is answered
+                client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await trio.to_thread.run_sync(_read_hello, client)
+            await until(lambda: server.connections == 0, within_s=5.0)
+            assert client.recv(1) == b""
+
+
+async def test_a_connection_on_which_nothing_is_ever_asked_is_closed() -> None:
+    async with served(APP, keep_alive_s=0.1) as (url, server):
+        with dial(url):
+            await until(lambda: server.connections == 1)
+            await until(lambda: server.connections == 0, within_s=5.0)
+
+
+async def test_who_asks_before_sending_a_body_is_told_to_go_on() -> None:
+    async with served(APP) as (url, _):
+        with dial(url) as client:
+            head = b"POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+            client.sendall(head)
+            assert (await trio.to_thread.run_sync(client.recv, 65_536)).startswith(b"HTTP/1.1 100")
+            client.sendall(b"yes")
+            await trio.to_thread.run_sync(_read_hello, client)
 
 
 async def test_a_body_nobody_reads_holds_no_connection() -> None:
@@ -152,6 +199,14 @@ async def test_it_ends_within_a_second_though_a_client_reads_nothing(path: str) 
     assert server.connections == 0
     with client, idle, pytest.raises(ConnectionRefusedError):
         dial(url)
+
+
+def _read_hello(client: socket.socket) -> None:
+    heard = b""
+    while not heard.endswith(b"hello"):
+        part = client.recv(65_536)
+        assert part, f"hung up after {heard!r}"
+        heard += part
 
 
 async def _push(client: socket.socket) -> None:
