@@ -25,8 +25,12 @@ async def hello(_request: Request) -> Response:
 
 
 async def slowly(_request: Request) -> Response:
-    await trio.sleep(0.6)
+    await trio.sleep(2.0)
     return PlainTextResponse("hello")
+
+
+async def listening(request: Request) -> Response:
+    return PlainTextResponse("hello" if await request.body() == b"yes" else "no")
 
 
 async def broken(_request: Request) -> Response:
@@ -52,6 +56,7 @@ APP = Starlette(
     routes=[
         Route("/hello", hello, methods=["GET", "POST"]),
         Route("/slowly", slowly),
+        Route("/listening", listening, methods=["POST"]),
         Route("/broken", broken),
         Route("/endless", endless),
         Route("/patient", patient),
@@ -107,7 +112,7 @@ async def test_a_client_that_leaves_after_its_answer_holds_no_connection() -> No
 
 
 async def test_a_connection_is_kept_for_another_request_and_closed_when_none_comes() -> None:
-    async with served(APP, keep_alive_s=0.3) as (url, server):
+    async with served(APP, keep_alive_s=1.5) as (url, server):
         with dial(url) as client:
             for path in (
                 b"/hello",
@@ -121,7 +126,7 @@ async def test_a_connection_is_kept_for_another_request_and_closed_when_none_com
 
 
 async def test_a_connection_on_which_nothing_is_ever_asked_is_closed() -> None:
-    async with served(APP, keep_alive_s=0.1) as (url, server):
+    async with served(APP, keep_alive_s=1.0) as (url, server):
         with dial(url):
             await until(lambda: server.connections == 1)
             await until(lambda: server.connections == 0, within_s=5.0)
@@ -130,8 +135,9 @@ async def test_a_connection_on_which_nothing_is_ever_asked_is_closed() -> None:
 async def test_who_asks_before_sending_a_body_is_told_to_go_on() -> None:
     async with served(APP) as (url, _):
         with dial(url) as client:
-            head = b"POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
-            client.sendall(head)
+            client.sendall(
+                b"POST /listening HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+            )
             assert (await trio.to_thread.run_sync(client.recv, 65_536)).startswith(b"HTTP/1.1 100")
             client.sendall(b"yes")
             await trio.to_thread.run_sync(_read_hello, client)
