@@ -19,7 +19,7 @@ from hypercorn.typing import ASGIFramework
 from hypercorn.utils import wrap_app
 from starlette.types import ASGIApp
 
-from reactor.web.connection import Connection
+from reactor.web.client_connection import ClientConnection
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ class Server:
         try:
             _expect_answers(stream)
             cut_off.set(stream.socket.close)
-            await Connection(self._app, self._config, self._context, stream)
+            await ClientConnection(self._app, self._config, self._context, stream)
         except* Exception as errors:
             log.debug("connection_broken", reason=repr(errors.exceptions[0]))
         finally:

@@ -1,6 +1,7 @@
 """The units: read by systemd itself, and run by its user manager where a namespace for it can be had."""
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -205,7 +206,10 @@ def test_they_see_homes_and_temporary_files_only_where_they_live_there() -> None
         return re.findall(r"^(?:ProtectHome|PrivateTmp)=(\S+)$", text, re.MULTILINE)
 
     assert said() == ["yes", "yes"]
-    assert said(replace(USUAL, python=Path("/root/python/bin/python3"))) == ["yes", "read-only"]
+    assert said(replace(USUAL, python=Path(pwd.getpwuid(0).pw_dir, "python/bin/python3"))) == [
+        "yes",
+        "read-only",
+    ]
     assert said(replace(USUAL, program=Path("/home/me/voxyz-reactor/bin/voxyz-reactor"))) == [
         "yes",
         "read-only",

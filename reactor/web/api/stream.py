@@ -66,7 +66,7 @@ class Stream:
                 async with self._desk.reading() as conn:
                     place = await lists.place(conn)
             else:
-                self._desk.reactor  # noqa: B018 - raises while there is none
+                _ = self._desk.reactor  # raises while there is none
         except ReactorError as error:
             return problem_of(explain(error))
         return Watching(self._desk, place, place_is_now=not wanted)

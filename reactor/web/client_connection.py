@@ -20,7 +20,7 @@ _HEAD = b"HTTP/1.1 "
 _INFORMATIONAL = b"1"  # the first digit of what is no answer yet, and is waited for
 
 
-class Connection(TCPServer):
+class ClientConnection(TCPServer):
     """To be awaited: from the first request to the end of the connection, whoever ends it."""
 
     def __init__(
