@@ -37,12 +37,12 @@ class Roster:
         self.prices: Mapping[str, Price] = PRICES
         self.stale = agents is None
         self._read_at = float("-inf")
-        self._reading = trio.Lock()
+        self._being_read: trio.Event | None = None
 
     @property
     def fresh(self) -> bool:
         """Whether what is here may be used: it is not stale, and nobody is reading it right now."""
-        return not self.stale and not self._reading.locked()
+        return not self.stale and self._being_read is None
 
     def invalidate(self) -> None:
         """Whoever asks next gets it read anew. Cheap, and safe to call at any time."""
@@ -66,12 +66,18 @@ class Roster:
 
     async def freshen(self, pool: Pool) -> None:
         """It is read anew if it was stale; of many who ask at once one reads, and the others wait for what it finds."""
-        if self.fresh:
+        # No lock: it would be handed from one who waited to the next, and every row that came meanwhile would queue too.
+        while self._being_read is not None:
+            await self._being_read.wait()
+        if not self.stale:
             return
-        async with self._reading:
-            if self.stale:
-                async with pool.connection() as conn:
-                    await self.refresh(conn)
+        read = self._being_read = trio.Event()
+        try:
+            async with pool.connection() as conn:
+                await self.refresh(conn)
+        finally:
+            self._being_read = None
+            read.set()
 
     async def find(self, agent_id: str, pool: Pool) -> Agent:
         """The active agent of that id; the table is looked at again before an unknown or inactive one is refused.

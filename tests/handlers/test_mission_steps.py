@@ -187,6 +187,41 @@ async def test_of_many_who_need_a_stale_roster_one_reads_it(database: str) -> No
     await pool.aclose()
 
 
+async def test_once_the_roster_is_read_nobody_waits_for_those_who_waited_for_it(database: str) -> None:
+    roster, pool = Roster(), pool_of(database)
+    usable: list[bool] = []
+
+    async def step() -> None:
+        await roster.freshen(pool)
+        usable.append(roster.fresh)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(step)
+    assert usable == [True] * 5
+    await pool.aclose()
+
+
+async def test_when_reading_the_roster_breaks_off_the_next_who_waits_reads_it(database: str) -> None:
+    roster, pool = Roster(), pool_of(database)
+    async with trio.open_nursery() as nursery:
+        broken_off = trio.CancelScope()
+
+        async def first() -> None:
+            with broken_off:
+                await roster.freshen(pool)
+
+        nursery.start_soon(first)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(roster.freshen, pool)
+        await trio.testing.wait_all_tasks_blocked()
+        broken_off.cancel()
+    assert broken_off.cancelled_caught
+    assert roster.fresh
+    assert roster.agents
+    await pool.aclose()
+
+
 async def test_an_unknown_or_inactive_agent_fails_for_good_and_the_active_ones_are_named(
     open_house: OpenHouse, sql: Sql
 ) -> None:
