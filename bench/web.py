@@ -19,7 +19,7 @@ from bench.process import Contender, contender, wait_until
 from bench.stage import Server, Sql, Stage
 from bench.web_load import events_in, stream
 
-ROUNDS = 5
+ROUNDS = 9
 ROWS = 50_000
 STREAMS = 200
 REQUESTS_A_SECOND = 50

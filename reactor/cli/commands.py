@@ -135,6 +135,7 @@ def _nothing_collected() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # else the first collection looks through them all after all
         gc.enable()
 
 
