@@ -21,7 +21,10 @@ TITLES: dict[By, str] = {
 }
 PAUSES = {
     "rate_limited": "the provider asks for fewer calls",
-    "key_refused": "the provider refuses the key: set another ANTHROPIC_API_KEY and start the reactor again",
+    "key_refused": (
+        "the provider refuses the key: give its account credit, or set another ANTHROPIC_API_KEY and start the"
+        " reactor again"
+    ),
 }
 
 

@@ -113,7 +113,7 @@ class AnthropicProvider:
                 )
                 message = json.loads(response.content)
             except anthropic.BadRequestError as error:
-                refused = self._refused_parameter(error, given)
+                refused = None if _is_without_credit(error) else self._refused_parameter(error, given)
                 if refused is None:
                     raise _translated(error, model) from None
                 self._left_out.setdefault(model, set()).add(refused)
@@ -214,9 +214,15 @@ def _read(message: Any, model: str) -> Answer:
     return Answer(text, answered_by, usage, "max_tokens" if cut_short else "end")
 
 
-def _usage(usage: Any) -> Usage:
+def _usage(usage: Any) -> Usage | None:
+    """The tokens it counts; None when it does not say how many went in and came out."""
+    if not isinstance(usage, dict):
+        return None
+    if not all(isinstance(usage.get(name), int) for name in ("input_tokens", "output_tokens")):
+        return None
+
     def tokens(name: str) -> int:
-        value = usage.get(name) if isinstance(usage, dict) else None
+        value = usage.get(name)
         return min(value, _MOST_TOKENS) if isinstance(value, int) and value >= 0 else 0
 
     return Usage(
@@ -244,6 +250,8 @@ def _translated(error: anthropic.AnthropicError, model: str) -> ReactorError:
     if not isinstance(error, anthropic.APIStatusError):
         return _no_message(type(error).__name__)
     said = f"{error.status_code}: {_said(error)}"
+    if _is_without_credit(error):
+        return KeyRefused(f"key refused ({said})", _KEY_PAUSE_S)
     match error.status_code:
         case 401 | 402 | 403:
             return KeyRefused(f"key refused ({said})", _KEY_PAUSE_S)
@@ -258,6 +266,13 @@ def _translated(error: anthropic.AnthropicError, model: str) -> ReactorError:
         case status if status >= 500 or status < 400:
             return LLMUnavailable(f"anthropic failed ({said})", may_cost=False)
     return LLMRequestRefused(f"anthropic refuses the request ({said})")
+
+
+def _is_without_credit(error: anthropic.APIStatusError) -> bool:
+    """Whether the account has nothing left to pay with: said with a 400, and yet no fault of the request."""
+    return error.type == "billing_error" or (
+        error.status_code == 400 and "credit balance" in _said(error).lower()
+    )
 
 
 def _no_message(what: str) -> LLMUnavailable:

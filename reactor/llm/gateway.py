@@ -217,10 +217,10 @@ class Gateway:
             await self._check_service()
             ending = _Ending("cancelled", cost_usd=reservation.most_usd, would_cost_usd=most)
             answer = await self._guarded(request, model, schema)
-            cost = price_of(answer.model, prices).of(answer.usage)
+            cost = price_of(answer.model, prices).of(answer.usage) if answer.usage else most
             ending = _Ending(
                 "LLMReplyRefused" if answer.stopped == "refusal" else "ok",
-                answer.usage,
+                answer.usage or _NOTHING,
                 0.0 if self.simulated else cost,
                 cost,
                 model=answer.model,
@@ -243,7 +243,7 @@ class Gateway:
             model=answer.model,
             provider=self.provider.name,
             simulated=self.simulated,
-            usage=answer.usage,
+            usage=ending.usage,
             cost_usd=ending.cost_usd,
             would_cost_usd=ending.would_cost_usd,
             latency_s=latency_s,
@@ -358,6 +358,8 @@ def _parsed(reply: LLMReply, shape: type[S]) -> S:
     text = reply.text.strip()
     if reply.stopped == "max_tokens":
         raise _WrongShapeError("it was cut short; be briefer")
+    if not text:
+        raise _WrongShapeError("it was empty")
     if text.startswith("```"):
         text = text.strip("`").removeprefix("json").strip()
     try:

@@ -80,12 +80,13 @@ class Usage:
 class Answer:
     """What a provider hands to the gateway.
 
-    ``stopped``: ``end``, ``max_tokens`` when it was cut short, or ``refusal`` when the model declined; then ``text`` is why.
+    ``usage``: None when it was not said. ``stopped``: ``end``, ``max_tokens`` when it was cut short, or ``refusal`` when the
+    model declined; then ``text`` is why.
     """
 
     text: str
     model: str
-    usage: Usage
+    usage: Usage | None
     stopped: Literal["end", "max_tokens", "refusal"] = "end"
 
 

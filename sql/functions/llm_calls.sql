@@ -357,11 +357,12 @@ begin
     values (
       'key_refused',
       call.service,
-      'The provider refuses the key: set another ANTHROPIC_API_KEY and start the reactor again. It is tried now and then.',
+      'The provider refuses the key: give its account credit, or set another ANTHROPIC_API_KEY and start the reactor again. '
+        'It is tried now and then.',
       array['llm', 'key'],
       jsonb_build_object('service', call.service, 'key_print', call.key_print)
     );
-    return query select 'key refused: set another ANTHROPIC_API_KEY and start the reactor again';
+    return query select 'key refused: give its account credit, or set another ANTHROPIC_API_KEY and start the reactor again';
   end if;
 end
 $$;

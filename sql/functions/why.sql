@@ -106,7 +106,7 @@ begin
       used.reason,
       case used.reason
         when 'key_refused' then format(
-          '%s refuses the API key: correct ANTHROPIC_API_KEY; it is tried again at %s', used.service, ops_said_at(used.paused_until)
+          '%s refuses the API key: give its account credit or correct ANTHROPIC_API_KEY; it is tried again at %s', used.service, ops_said_at(used.paused_until)
         )
         else format('%s asked for fewer calls: nobody calls it until %s', used.service, ops_said_at(used.paused_until))
       end,

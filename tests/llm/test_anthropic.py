@@ -207,6 +207,17 @@ async def test_the_text_is_taken_by_type_though_a_thinking_block_comes_first(hou
     assert not reply.simulated
 
 
+@pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}, {"output_tokens": "9", "input_tokens": 5}])
+async def test_an_answer_that_does_not_say_what_it_used_has_used_what_was_reserved(
+    house: House, usage: Any
+) -> None:
+    house.api.behave = saying("Words.", usage=usage)
+    reply = await house.gateway.complete(ask(max_tokens=1200))
+    assert reply.text == "Words."
+    assert house.books.cost_usd == reply.cost_usd >= 1200 * 0.5 / 1e6
+    assert house.books.reserved_usd == pytest.approx(0)
+
+
 async def test_a_refusal_fails_the_attempt_with_its_reason_and_costs_what_it_used(house: House) -> None:
     said = {
         "stop_reason": "refusal",
@@ -244,7 +255,7 @@ async def test_a_wrong_shape_is_asked_for_once_more_with_what_was_wrong(house: H
 async def test_empty_content_is_an_empty_answer_and_no_shape(house: House) -> None:
     house.api.behave = saying("", content=[])
     assert (await house.gateway.complete(ask())).text == ""
-    with pytest.raises(AnswerMisshapen):
+    with pytest.raises(AnswerMisshapen, match="shape of Pair: it was empty"):
         await house.gateway.structured(ask(), Pair)
     assert all(message["content"] for message in house.sent["messages"])
 
@@ -257,6 +268,18 @@ async def test_a_refused_key_is_a_matter_for_a_person(house: House, status: int)
     with pytest.raises(KeyRefused, match=f"key refused .{status}: no") as caught:
         await house.says(failing(status, "authentication_error"))
     assert caught.value.delay_s is None
+    assert house.door.reports == []
+    assert house.books.cost_usd == 0
+
+
+async def test_an_account_without_credit_is_no_fault_of_the_request(house: House) -> None:
+    said = (
+        "Your credit balance is too low to access the API. Please go to Plans & Billing to purchase credits."
+    )
+    with pytest.raises(KeyRefused, match=r"400: Your credit balance is too low"):
+        await house.says(failing(400, "invalid_request_error", said))
+    with pytest.raises(KeyRefused, match=r"400: no credit"):
+        await house.says(failing(400, "billing_error", "no credit"))
     assert house.door.reports == []
     assert house.books.cost_usd == 0
 

@@ -375,6 +375,7 @@ async def test_it_takes_its_time_and_fails_as_often_as_told(autojump_clock: Mock
         await provider.answer(request, "m", None)
     answer = await provider.answer(request, "m", None)
     assert trio.current_time() - began == pytest.approx(6)
+    assert answer.usage is not None
     assert answer.usage.input_tokens >= 1
     assert answer.usage.output_tokens >= 1
 

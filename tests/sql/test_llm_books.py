@@ -361,7 +361,9 @@ def test_a_refused_key_is_told_once_until_it_works_again(sql: Session, clock: Cl
     assert len(events(sql, "key_refused")) == 1
     settle(sql, reserve(sql).call_id, 0.001)
     lines = settle(sql, reserve(sql).call_id, outcome="KeyRefused", pause="key_refused")
-    assert lines == ["key refused: set another ANTHROPIC_API_KEY and start the reactor again"]
+    assert lines == [
+        "key refused: give its account credit, or set another ANTHROPIC_API_KEY and start the reactor again"
+    ]
     assert len(events(sql, "key_refused")) == 2
 
 
