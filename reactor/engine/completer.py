@@ -1,9 +1,10 @@
 """Writes outcomes: one at once while the reactor is idle, many together while it is busy.
 
-What handlers leave is put into a bounded buffer. One task takes all that lies there and writes it in one transaction;
-what arrives meanwhile is the next batch, so batches grow with the load by themselves. A full buffer holds the handlers
-up, never the memory. When a commit breaks, nobody knows whether it happened: the rows are looked up under their tokens,
-and only what is still running is written again.
+What handlers leave is put into a bounded buffer. All that lies there is written in one transaction; what arrives meanwhile
+is the next batch, so batches grow with the load by themselves. A second transaction goes beside the first once half a
+batch lies there: one is made up while the other waits for the disk, and a row that a hand in psql has locked holds few
+others up. A full buffer holds the handlers up, never the memory. When a commit breaks, nobody knows whether it happened: the
+rows are looked up under their tokens, and only what is still running is written again.
 """
 
 from collections import deque
@@ -24,8 +25,9 @@ log = structlog.get_logger()
 
 BATCH = 500  # outcomes in one transaction
 UNWRITTEN = 2000  # outcomes held in memory before handlers have to wait
-GATHER_S = 0.002  # while more is coming, how long a small batch waits for company
-SMALL = 250
+AT_ONCE = 2  # transactions
+HALF = 250  # outcomes that are worth a transaction beside another, or no wait for company
+GATHER_S = 0.002  # while more is coming, how long fewer wait for company
 RETRY_BASE_S = 0.1
 RETRY_CAP_S = 2.0
 REASON_BYTES = 4000
@@ -52,8 +54,8 @@ class Completer:
         self._written = written
         self._more_coming = more_coming
         self._items: deque[Item] = deque()
-        self._writing = 0
-        self._arrived = trio.Event()
+        self._writing: list[int] = []  # how many are in each transaction under way
+        self._worthwhile = trio.Event()
         self._room = trio.Event()
         self._flushed = trio.Event()
         self._flushed.set()
@@ -61,7 +63,7 @@ class Completer:
     @property
     def unwritten(self) -> int:
         """Outcomes not yet committed."""
-        return len(self._items) + self._writing
+        return len(self._items) + sum(self._writing)
 
     @property
     def crowded(self) -> bool:
@@ -71,7 +73,8 @@ class Completer:
     def put(self, item: Item) -> None:
         """Hand over one outcome; it is written soon."""
         self._items.append(item)
-        self._arrived.set()
+        if not self._writing or len(self._items) == HALF:
+            self._worthwhile.set()
 
     async def room(self) -> None:
         """Return when there is room in the buffer."""
@@ -90,20 +93,32 @@ class Completer:
 
         Cancellation: what is unwritten stays running in the database, under its token; call `flush` before.
         """
-        while True:
-            if not self._items:
-                self._arrived = trio.Event()
-                await self._arrived.wait()
-            elif len(self._items) < SMALL and self._more_coming():
-                await trio.sleep(GATHER_S)
-            batch = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
-            self._writing = len(batch)
-            await self._write_for_certain(batch)
-            self._writing = 0
-            self._room.set()
-            if not self._items:
-                self._flushed.set()
-            self._written(batch)
+        async with trio.open_nursery() as nursery:
+            while True:
+                while not self._may_begin():
+                    self._worthwhile = trio.Event()
+                    await self._worthwhile.wait()
+                if len(self._items) < HALF and self._more_coming():
+                    await trio.sleep(GATHER_S)
+                batch = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
+                self._writing.append(len(batch))
+                nursery.start_soon(self._write, batch)
+        raise AssertionError("the loop never ends")
+
+    def _may_begin(self) -> bool:
+        """Whether to begin a transaction now: the first for anything, one beside it for half a batch."""
+        if not self._writing:
+            return bool(self._items)
+        return len(self._writing) < AT_ONCE and len(self._items) >= HALF
+
+    async def _write(self, batch: list[Item]) -> None:
+        await self._write_for_certain(batch)
+        self._writing.remove(len(batch))
+        self._worthwhile.set()
+        self._room.set()
+        if not self.unwritten:
+            self._flushed.set()
+        self._written(batch)
 
     async def _write_for_certain(self, batch: list[Item]) -> None:
         """The batch is committed, or what of it was no longer ours is dropped. Tries for ever."""

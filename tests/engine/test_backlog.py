@@ -3,6 +3,7 @@
 import time
 from uuid import uuid4
 
+import psycopg
 import pytest
 import trio
 
@@ -23,6 +24,7 @@ from tests.engine.support import (
     reactor_on,
     scalar,
     settled,
+    status,
     until_none_unfinished,
     until_status,
 )
@@ -71,11 +73,17 @@ async def test_a_claim_that_the_database_refuses_is_said_once_and_goes_on_when_i
     async with reactor_on(database, Memory()):
         id = insert(sql)
         await until(lambda: scalar(sql, "select last_value from tries") >= 3)
-        sql.execute("drop trigger of_the_users_own on ops_mission_steps")
+        await _drop_trigger(sql, Queue.MISSION)
         await until_status(sql, id, "succeeded")
     said = [line for line in capsys.readouterr().out.splitlines() if "claim_refused" in line]
     assert len(said) == 1
     assert "not today" in said[0]
+
+
+async def _drop_trigger(sql: Session, queue: Queue) -> None:
+    """In a thread: it waits for a claim under way, which waits for this loop."""
+    drop = f"drop trigger of_the_users_own on {queue.table}".encode()
+    await trio.to_thread.run_sync(sql.execute, drop)
 
 
 REFUSING = """
@@ -147,7 +155,7 @@ async def test_a_row_that_refuses_any_change_is_named_once_and_the_queue_goes_on
         reactor.sweeper.beat_now()
         why = f"select sentence from ops_why('{queue.what}', {refused})"
         await until(lambda: "refuses to have it claimed: never this one" in scalar(sql, why), within_s=20)
-        sql.execute(f"drop trigger of_the_users_own on {queue.table}".encode())
+        await _drop_trigger(sql, queue)
         await until_status(sql, refused, "succeeded", queue)
     [said] = [line for line in capsys.readouterr().out.splitlines() if "row_refused" in line]
     assert f"id={refused}" in said
@@ -213,6 +221,32 @@ async def test_full_queues_do_not_hold_each_other_up(database: str, sql: Session
 
 def _backlog(sql: Session, rows: int) -> None:
     sql.execute("insert into ops_mission_steps (kind) select 'noop' from generate_series(1, %s)", (rows,))
+
+
+async def test_a_row_that_a_hand_has_locked_holds_up_only_what_is_written_with_it(
+    database: str, sql: Session
+) -> None:
+    released = trio.Event()
+
+    async def wait_if_first(row: ClaimedRow) -> Outcome:
+        if row.id == locked:
+            await released.wait()
+        return Done()
+
+    locked = insert(sql)
+    memory = Memory(wait_if_first)
+    async with reactor_on(database, memory, pool_limit=3, asleep=False) as reactor:
+        await until(lambda: locked in memory.began_ids)
+        with psycopg.connect(database) as hand:
+            hand.execute("select from ops_mission_steps where id = %s for update", (locked,))
+            released.set()
+            await until(lambda: not reactor.lines[Queue.MISSION].executor.load)
+            sql.execute("insert into ops_mission_steps (kind) select 'noop' from generate_series(1, 600)")
+            succeeded = "select count(*) from ops_mission_steps where status = 'succeeded'"
+            await until(lambda: scalar(sql, succeeded) >= 300)
+            assert status(sql, locked) == "running"
+        await until_none_unfinished(sql)
+    assert set(memory.times.values()) == {1}
 
 
 async def test_waiting_for_a_connection_is_not_charged_to_the_scan_from_the_top(database: str) -> None:
