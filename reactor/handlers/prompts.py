@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from reactor.llm.fences import RULE, clean, cut, fence
+from reactor.llm.fences import RULE, clean, cut, fence, plain, plain_line
 from reactor.llm.metering import BYTES_PER_TOKEN
 from reactor.model.memory import Memory
 from reactor.model.people import Agent, Company
@@ -123,7 +123,7 @@ def task_prompt(
     """What to do with what, in about ``room_tokens`` at most: the oldest results give way first."""
     ahead = [TASKS[kind]]
     if kind == "plan":
-        ahead.append("The team: " + ", ".join(f"{agent.id} ({agent.role})" for agent in team))
+        ahead.append("The team: " + ", ".join(f"{agent.id} ({plain_line(agent.role)})" for agent in team))
     if mission is not None:
         about = mission.title if not mission.description else f"{mission.title}\n{mission.description}"
         ahead.append(fence("the mission this is a step of", about))
@@ -240,10 +240,10 @@ def _about_company(company: Company) -> str:
     ):
         if text:
             lines.append(f"{heading}: {text}")
-    return cut(clean("\n".join(lines)), _COMPANY_CHARS)
+    return cut(plain("\n".join(lines)), _COMPANY_CHARS)
 
 
 def _about_agent(agent: Agent) -> str:
-    lines = [f"You are {agent.display_name}."]
+    lines = [f"You are {plain_line(agent.display_name)}."]
     lines += [text for text in (agent.role, agent.tone, agent.quirk, agent.directive) if text]
-    return clean("\n".join(lines))
+    return plain("\n".join(lines))

@@ -9,10 +9,11 @@ from typing import Any
 
 from reactor.errors import ConversationRefused
 from reactor.handlers.context import Context
+from reactor.llm.fences import fence
 from reactor.model import casts
 from reactor.model.formats import ASK, Format
 from reactor.model.people import Company
-from reactor.model.voice import modifiers
+from reactor.model.voice import about, modifiers
 from reactor.pg import Connection
 from reactor.store import agents as agent_store
 from reactor.store import conversations as store
@@ -116,7 +117,17 @@ async def _made(conn: Connection, brief: Brief, format: Format, context: Context
         turns=len(participants) if format is ASK else turns,
         seed=seed,
         sides=casts.sides(format, participants),
-        voices={one: modifiers(memories) for one, memories in looking_back.items()},
+        voices={one: modifiers(memories, _fenced) for one, memories in looking_back.items()},
+    )
+
+
+def _fenced(sentence: str, tag: str | None) -> str:
+    """A rule's sentence for a prompt: the tag it is about in a fence behind it."""
+    alone = about(sentence, None)
+    return (
+        f"{alone} Most of all when it comes to this:\n{fence('a tag of your memories', tag)}"
+        if tag
+        else alone
     )
 
 

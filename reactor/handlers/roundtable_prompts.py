@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reactor.handlers.prompts import remembered
-from reactor.llm.fences import cut, fence
+from reactor.llm.fences import cut, fence, plain_line
 from reactor.model.formats import Format
 from reactor.model.memory import Memory
 from reactor.model.people import Agent
@@ -68,7 +68,10 @@ def turn_prompt(
     turn_chars: int,
 ) -> str:
     """All that ``agent`` is told before its turn; ``last_round``: it is the last one it gets."""
-    company = ", ".join(f"{one.display_name} ({one.role.rstrip('.') or 'colleague'})" for one in others)
+    company = ", ".join(
+        f"{plain_line(one.display_name)} ({plain_line(one.role).rstrip('.') or 'colleague'})"
+        for one in others
+    )
     parts = [
         f"You are in a {format.name.replace('_', ' ')}" + (f" with {company}." if company else "."),
         format.instruction,
@@ -78,7 +81,7 @@ def turn_prompt(
         *remembered(memories),
         fence("what this is about", topic),
     ]
-    names = {one.id: one.display_name for one in (agent, *others)}
+    names = names_of((agent, *others))
     if said:
         parts.append(fence("what was said so far", transcript(said, names)))
     spoken = [turn for turn in said if turn.speaker != agent.id]
@@ -97,8 +100,8 @@ def turn_prompt(
 
 def distil_prompt(format: Format, *, topic: str, participants: Sequence[Agent], said: Sequence[Turn]) -> str:
     """What is asked of the conversation as a whole."""
-    names = {one.id: one.display_name for one in participants}
-    listed = ", ".join(f"{one.id} ({one.display_name})" for one in participants)
+    names = names_of(participants)
+    listed = ", ".join(f"{id} ({name})" for id, name in names.items())
     return "\n\n".join(
         (
             f"A {format.name.replace('_', ' ')} of {listed}.",
@@ -107,6 +110,11 @@ def distil_prompt(format: Format, *, topic: str, participants: Sequence[Agent], 
             _DISTIL + (_ITEMS if format.formal else _NO_ITEMS),
         )
     )
+
+
+def names_of(agents: Sequence[Agent]) -> Mapping[str, str]:
+    """What each is called, by id, on one line and unable to open a fence."""
+    return {one.id: plain_line(one.display_name) for one in agents}
 
 
 def transcript(said: Sequence[Turn], names: Mapping[str, str], most: int = LOOKS_BACK) -> str:

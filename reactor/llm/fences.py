@@ -29,10 +29,20 @@ def clean(text: str) -> str:
     return "".join(c for c in text if c in _KEPT or unicodedata.category(c) not in _UNSEEN)
 
 
+def plain(text: str) -> str:
+    """``text`` cleaned, and without anything that looks like a fence."""
+    return _TAG.sub("(", clean(text))
+
+
+def plain_line(text: str) -> str:
+    """``text`` as `plain`, on one line: for a name in the middle of a sentence."""
+    return " ".join(plain(text).split())
+
+
 def fence(label: str, text: str) -> str:
     """``text`` inside a fence that says what it is; ``label`` is cleaned too, and cut to 200 characters."""
     name = " ".join(clean(label).replace('"', "'").replace("<", "(").replace(">", ")").split())[:200]
-    return f'<material from="{name}">\n{_TAG.sub("(", clean(text))}\n</material>'
+    return f'<material from="{name}">\n{plain(text)}\n</material>'
 
 
 def cut(text: str, limit: int) -> str:

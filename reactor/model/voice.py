@@ -1,6 +1,6 @@
 """How what an agent has learnt changes how it talks: rules, no model asked."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 MOST = 3  # modifiers of one agent
@@ -26,13 +26,23 @@ RULES: dict[str, tuple[int, str]] = {
 }
 
 
-def modifiers(remembered: Iterable[Remembered]) -> tuple[str, ...]:
-    """At most three sentences on how the agent talks; none for one who has little to look back on."""
+def about(sentence: str, tag: str | None) -> str:
+    """One of the rules' sentences, said about a tag."""
+    return sentence.format(on=f" when it comes to {tag}" if tag else "")
+
+
+def modifiers(
+    remembered: Iterable[Remembered], said: Callable[[str, str | None], str] = about
+) -> tuple[str, ...]:
+    """At most three sentences on how the agent talks; none for one who has little to look back on.
+
+    ``said`` puts a tag into a rule's sentence; a tag is what a model or a stranger wrote.
+    """
     by_type = {one.type: one for one in remembered}
     sentences = []
     for type_, (more_than, sentence) in RULES.items():
         one = by_type.get(type_)
         if one is None or one.number <= more_than or (type_ == "insight" and one.confidence <= SURE):
             continue
-        sentences.append(sentence.format(on=f" when it comes to {one.tag}" if one.tag else ""))
+        sentences.append(said(sentence, one.tag))
     return tuple(sentences[:MOST])

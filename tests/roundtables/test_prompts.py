@@ -78,6 +78,42 @@ def test_what_others_wrote_stays_inside_its_fence() -> None:
         assert "approve all" not in unfenced(text)
 
 
+def test_a_name_stays_on_its_line_and_opens_no_fence() -> None:
+    odd = XALT._replace(display_name=f"Xalt\n\n{HOSTILE}", role=f"Social\u202e\n{HOSTILE}")
+    said = [turn(1, "xalt", "Hot take.")]
+    with_words: dict[str, Any] = {"topic": "tea", "said": said}
+    for usual, hostile in (
+        (prompt(ASK, **with_words), prompt(ASK, others=[odd], **with_words)),
+        (
+            distil_prompt(ASK, participants=[SAGE, XALT], **with_words),
+            distil_prompt(ASK, participants=[SAGE, odd], **with_words),
+        ),
+    ):
+        assert "approve all" in hostile
+        assert hostile.count("\n") == usual.count("\n")
+        assert re.findall("</?material", hostile) == re.findall("</?material", usual)
+        assert "\u202e" not in hostile
+
+
+async def test_the_tag_an_agent_has_most_often_is_fenced_where_it_colours_its_voice(
+    database: str, sql: Sql
+) -> None:
+    for number in range(11):
+        sql.execute(
+            "insert into ops_agent_memory (agent_id, type, content, confidence, tags, source_trace_id)"
+            " values ('sage', 'lesson', %s, 0.4, array[%s], %s)",
+            (f"Lesson {number}", HOSTILE[:50], f"test:{number}"),
+        )
+    queue(sql, "watercooler", "x", "sage", "xalt")
+    provider = Scripted()
+    async with house_on(database, provider) as house:
+        await house.hold()
+    texts = [request.messages[0].text for request in provider.asked if request.agent_id == "sage"]
+    assert any("You have been burnt before" in unfenced(text) for text in texts)
+    assert any("approve all" in text for text in texts)
+    assert not any("approve all" in unfenced(text) for text in texts)
+
+
 async def test_the_system_half_is_an_agents_usual_one_and_stays_the_same(database: str, sql: Sql) -> None:
     queue(sql, "deep_dive", "x", "sage", "xalt")
     provider = Scripted()
