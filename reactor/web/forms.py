@@ -21,10 +21,10 @@ async def form_of(request: Request) -> dict[str, str]:
 
 
 def fields_of(body: bytes) -> dict[str, str]:
-    """The fields of an urlencoded body; none when there are too many."""
+    """The fields of an urlencoded body, U+FFFD for what is no character; none when there are too many."""
+    text = body.decode("utf-8", "replace")
     try:
-        return dict(
-            parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-        )
+        sent = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         return {}
+    return {name: value.replace("\0", "\ufffd") for name, value in sent}

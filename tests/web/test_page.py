@@ -105,6 +105,12 @@ async def test_what_the_database_refuses_is_said_in_its_words(database: str) -> 
     assert "the reason is missing" in nothing.text
 
 
+async def test_what_is_no_character_is_kept_as_a_sign_that_there_was_one(database: str, sql: Sql) -> None:
+    async with paged(database) as url:
+        assert (await post(url, "talk", format="debate", topic="a\0b")).status == 303
+    assert sql.execute("select topic from ops_roundtable_queue").fetchone() == ("a\ufffdb",)
+
+
 async def test_nothing_of_that_name_is_a_page_that_says_so(database: str) -> None:
     async with paged(database) as url:
         for what in SHEETS:
