@@ -29,7 +29,11 @@ SERVICE: Final = "anthropic"
 INPUT_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "topic": {"type": "string", "maxLength": 2000, "description": "what it is about"},
+        "topic": {
+            "type": "string",
+            "maxLength": 2000,
+            "description": "what it is about, else the mission's title",
+        },
         "text": {"type": "string", "description": "what to work on, where that is a text"},
     },
 }

@@ -38,3 +38,15 @@ select
   known.kind,
   known.input_schema
 from ops_step_kinds as known;
+
+-- name: offered
+-- Every kind ever offered, as its reactors told of it; those that leave the house last.
+select
+  known.kind,
+  known.description,
+  known.external,
+  known.timeout_s,
+  known.input_schema,
+  known.services
+from ops_step_kinds as known
+order by known.external, known.kind;

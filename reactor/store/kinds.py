@@ -45,3 +45,8 @@ async def known(conn: Connection) -> list[str]:
 async def schemas(conn: Connection) -> dict[str, dict[str, Any]]:
     """The JSON schema of the payloads of every kind ever offered; an empty one says nothing."""
     return dict(await conn.fetch_all(_SQL["schemas"]))
+
+
+async def offered(conn: Connection) -> list[KindRow]:
+    """Every kind ever offered, by name, those that leave the house last."""
+    return [KindRow(*row) for row in await conn.fetch_all(_SQL["offered"])]

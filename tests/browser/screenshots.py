@@ -191,7 +191,7 @@ def _until(sql: Sql, question: str, within_s: float = 90.0) -> None:
 
 
 def take(browser: Browser, house: House, to: Path) -> list[Path]:
-    """The page on a desk and on a phone, by day and by night, while a conversation is held; and three sheets."""
+    """The page on a desk and on a phone, by day and by night, while a conversation is held; three sheets, a form."""
     taken: list[Path] = []
     pages: dict[str, Page] = {}
     for name, viewport, scheme in LOOKS:
@@ -223,7 +223,18 @@ def take(browser: Browser, house: House, to: Path) -> list[Path]:
         desk.locator(f'a[data-sheet][href="/ops/{place}"]').first.dispatch_event("click")
         expect(desk.get_by_role("dialog")).to_be_visible()
         taken.append(_shot(desk, to / f"ops-sheet-{name}.png"))
+    desk.evaluate("document.querySelector('#sheet').close()")
+    taken.append(_given(desk, to / "ops-desktop-light-mission.png"))
     return taken
+
+
+def _given(page: Page, path: Path) -> Path:
+    """A mission is about to be given."""
+    page.keyboard.press("m")
+    page.locator("#new-title").fill("What do people cook with the tasting box?")
+    page.locator("#new-mission").get_by_label("topic").fill("recipes that customers have sent us")
+    page.locator("#missions").evaluate("part => part.scrollIntoView({behavior: 'instant'})")
+    return _shot(page, path)
 
 
 def _shot(page: Page, path: Path) -> Path:

@@ -43,6 +43,10 @@ def test_axe_finds_no_barrier(house: House, look: Look, options: dict[str, Any])
     talk = furnish(house)
     page = look(house.url, reduced_motion="reduce", **options).live().page
     assert barriers(page) == []
+    page.locator("#new-mission > summary").click()
+    page.get_by_role("button", name="Add a step").click()
+    expect(page.get_by_role("group", name="Step 2")).to_be_visible()
+    assert barriers(page) == []
     for place in ("mission/1", "agent/sage", "pair/minion:sage", "policy/company", f"roundtable/{talk}"):
         sheet = look(f"{house.url}/{place}", reduced_motion="reduce", **options).page
         assert (place, barriers(sheet)) == (place, [])

@@ -16,6 +16,7 @@ from reactor.web import Health, run_web
 from reactor.web.api import api_routes
 from reactor.web.desk import Desk
 from reactor.web.login import login_routes
+from reactor.web.page import page_routes
 from tests.engine.support import Memory, reactor_on
 from tests.web.client import Answer, ask
 
@@ -79,7 +80,7 @@ async def house(
     settings = Settings(**{"port": 0, "llm": "mock", **chosen, **tokens})
     health = Health()
     desk = Desk(settings, health)
-    routes = [*login_routes(desk), *api_routes(desk)]
+    routes = [*login_routes(desk), *api_routes(desk), *page_routes(desk)]
     queues = tuple(Queue) if works else (Queue.INITIATIVE,)
     async with reactor_on(database, memory or Memory(known=()), queues=queues) as reactor:
         health.ready(reactor)

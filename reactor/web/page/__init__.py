@@ -3,6 +3,7 @@
 * ``panels``: its parts, what each looks at, which events make it look again.
 * ``sheets``: one thing whole: a mission, a conversation, an agent, a pair, a policy.
 * ``deeds``: what a person can do, one form each.
+* ``drafting``: a mission in the making, step by step, until it is proposed.
 * ``routes``: the page, a panel, a sheet, a deed, as requests.
 * ``render``, ``templates/``: from values to HTML. ``drawing``: where things go in a picture.
 * ``assets``, ``static/``: style, script, the vendored libraries with their licences.

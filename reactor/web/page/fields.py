@@ -8,6 +8,7 @@ as it was.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from reactor.errors import UsageError
@@ -44,10 +45,11 @@ class Field(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A payload in parts; ``rest`` is what has no field."""
+    """A payload in parts; ``rest`` is what has no field. ``typed``: the JSON text in its place, where it cannot be read."""
 
     fields: list[Field]
     rest: Any
+    typed: str | None = None
 
 
 def shape_of(payload: Any, schema: Any) -> Shape:
@@ -57,6 +59,15 @@ def shape_of(payload: Any, schema: Any) -> Shape:
     found: list[Field] = []
     rest = _parted(payload, _mapping(schema), (), found)
     return Shape(found, rest)
+
+
+def shape_of_form(form: Mapping[str, str], name: str, schema: Any) -> Shape:
+    """Payload ``name`` of a form as a person left it, right or wrong, so that he finds what he typed."""
+    try:
+        whole = payload_of(form, name, name)
+    except UsageError:
+        return shape_of(_readable(form, name), schema)._replace(typed=form.get(name, ""))
+    return shape_of({} if whole is None else whole, schema)
 
 
 def payload_of(form: Mapping[str, str], name: str, called: str) -> Any:
@@ -80,6 +91,24 @@ def payload_of(form: Mapping[str, str], name: str, called: str) -> Any:
         if read is not _NOTHING:
             _put(whole, path, read, called)
     return whole
+
+
+def _readable(form: Mapping[str, str], name: str) -> dict[str, Any]:
+    """What the fields of payload ``name`` say, each by itself; one that cannot be read is a text."""
+    held: dict[str, Any] = {}
+    for key, value in form.items():
+        control, _, place = key.removeprefix(f"{name}.").partition(":")
+        if not key.startswith(f"{name}."):
+            continue
+        with suppress(UsageError):
+            path = _path(place)
+            try:
+                read = _read(control, value, name)
+            except UsageError:
+                read = value
+            if read is not _NOTHING:
+                _put(held, path, read, name)
+    return held
 
 
 def _parted(

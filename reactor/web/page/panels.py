@@ -38,7 +38,7 @@ from reactor.store import (
 )
 from reactor.web.desk import Desk
 from reactor.web.frames import cursor
-from reactor.web.page import drawing
+from reactor.web.page import drafting, drawing
 from reactor.web.page.render import brief
 from reactor.web.unshown import shown
 
@@ -181,6 +181,7 @@ async def _queues(_desk: Desk, conn: Connection) -> Values:
 async def _missions(_desk: Desk, conn: Connection) -> Values:
     found = await proposals.missions(conn, MISSIONS, ended=True)
     return {
+        **drafting.shown(drafting.BLANK, await drafting.choices(conn)),
         "missions": found,
         "costs": await board.mission_costs(conn, [one.id for one in found]),
         "why": {

@@ -22,6 +22,8 @@ from reactor.web.desk import Desk
 from reactor.web.forms import form_of
 from reactor.web.page.assets import static
 from reactor.web.page.deeds import DEEDS, WHO
+from reactor.web.page.drafting import NO_CHOICE, Draft, Told, choices, draft_of, propose, redrafted
+from reactor.web.page.drafting import shown as shown_draft
 from reactor.web.page.panels import PANELS, seen
 from reactor.web.page.render import render
 from reactor.web.page.sheets import SHEETS
@@ -51,6 +53,7 @@ class Page:
             Route("/ops", self.whole, methods=["GET"]),
             Route("/ops/panel/{name}", self.panel, methods=["GET"]),
             Route("/ops/do/name", self.name, methods=["POST"]),
+            Route("/ops/do/propose", self.propose, methods=["POST"]),
             Route("/ops/do/{name}", self.deed, methods=["POST"]),
             Route("/ops/{what}/{name}", self.sheet, methods=["GET"]),
         ]
@@ -118,6 +121,24 @@ class Page:
             return self._refusal(request, error, _back(form))
         return self._done(request, sentence, _back(form))
 
+    async def propose(self, request: Request) -> Response:
+        """What a person has filled in is put before the gates; or the form comes again, otherwise. Nothing typed is lost."""
+        form = await form_of(request)
+        draft = draft_of(form)
+        if then := form.get("then"):
+            return await self._drafted(request, redrafted(draft, then))
+        try:
+            async with self._desk.changing() as conn:
+                told = await propose(conn, draft)
+        except ReactorError as error:
+            refused = _explained(error)
+            told = Told(refused.detail, refused.status)
+        if told.sheet:
+            return self._done(request, told.sentence, told.sheet)
+        if _by_script(request):
+            return self._toast(request, told.sentence, told.status)
+        return await self._drafted(request, draft, told)
+
     async def name(self, request: Request) -> Response:
         """From now on this browser decides in that name."""
         form = await form_of(request)
@@ -132,17 +153,36 @@ class Page:
 
     # -- answers
 
+    async def _drafted(self, request: Request, draft: Draft, told: Told | None = None) -> Response:
+        """The form as it was left: for a script its inside, else a page of its own, which says what came of it."""
+        offered = NO_CHOICE
+        try:
+            async with self._desk.reading() as conn:
+                offered = await choices(conn)
+        except ReactorError as error:
+            if _by_script(request):
+                return self._refusal(request, error)
+            refused = _explained(error)
+            told = told or Told(refused.detail, refused.status)
+        told = told or Told("")
+        page = "draft.html" if _by_script(request) else "draft_page.html"
+        values = {**shown_draft(draft, offered), "sentence": told.sentence}
+        return self._html(request, page, values, told.status)
+
     def _done(self, request: Request, sentence: str, back: str) -> Response:
         if not _by_script(request):
             return RedirectResponse(back, 303)
-        answer = self._html(request, "toast.html", {"sentence": sentence, "well": True})
+        answer = self._toast(request, sentence)
         answer.headers["HX-Trigger"] = json.dumps({"deed": True})
         return answer
+
+    def _toast(self, request: Request, sentence: str, status: int = 200) -> HTMLResponse:
+        return self._html(request, "toast.html", {"sentence": sentence, "well": status < 400}, status)
 
     def _refusal(self, request: Request, error: ReactorError, back: str = "/ops") -> Response:
         told = _explained(error)
         if _by_script(request):
-            return self._html(request, "toast.html", {"sentence": told.detail, "well": False}, told.status)
+            return self._toast(request, told.detail, told.status)
         return self._html(request, "refusal.html", {"sentence": told.detail, "back": back}, told.status)
 
     async def _not_now(self, request: Request, told: Explained) -> Response:

@@ -25,7 +25,10 @@
     else if (key === "a") go(one("#waiting"));
     else if (key === "p") one("#kill button")?.focus();
     else if (key === "s") one("#ask-text")?.focus();
-    else if (key === "?") one("#keys").showModal();
+    else if (key === "m" && one("#new-mission")) {
+      one("#new-mission").open = true;
+      one("#new-title").focus();
+    } else if (key === "?") one("#keys").showModal();
     else return;
     event.preventDefault();
   });

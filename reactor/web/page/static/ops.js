@@ -22,10 +22,13 @@
   document.addEventListener("input", (event) => {
     if (event.target.form) dirty.add(event.target.form);
   });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target instanceof HTMLFormElement) dirty.add(event.detail.target); // it has been answered with more to fill in
+  });
+  const isAtWork = (node) => node === document.activeElement && node.matches("input, textarea, select");
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !isAtWork(old);
   const careful = {
-    beforeNodeMorphed: (old) =>
-      !(old instanceof HTMLFormElement && dirty.has(old)) &&
-      !(old === document.activeElement && old.matches("input, textarea, select")),
+    beforeNodeMorphed: (old) => !(old instanceof HTMLFormElement && dirty.has(old)) && !isAtWork(old),
     beforeAttributeUpdated: (name, node) => !(name === "open" && node instanceof HTMLDetailsElement),
     beforeNodeRemoved: (node) => !(node instanceof HTMLElement && node.dataset && "kept" in node.dataset),
   };
@@ -334,12 +337,16 @@
     wantSheet();
   });
   document.body.addEventListener("htmx:afterRequest", (event) => {
-    const form = event.detail.elt;
+    const form = event.detail.requestConfig.elt; // detail.elt is another one when who asked is gone
     if (event.detail.successful && form instanceof HTMLFormElement) {
       dirty.delete(form);
       for (const field of all("input:not([type=hidden]):not([name=name])", form)) field.value = "";
       const fold = form.closest("details");
-      if (fold) fold.open = false;
+      if (fold) {
+        const within = fold.contains(document.activeElement);
+        fold.open = false;
+        if (within) one("summary", fold).focus();
+      }
     }
     fade();
   });
