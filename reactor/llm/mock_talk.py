@@ -73,6 +73,8 @@ _AGAINST: Final = frozenset(
         "leaves",
     ]
 )
+# Before an answer to a person: whether what was asked is a question.
+_AS_TO: Final = {True: "{topic}", False: "On {topic}:"}
 _ACTIONS: Final = (
     ("research", "find out what is behind “{quote}”"),
     ("analyze", "weigh “{quote}” against what {company} knows of {topic}"),
@@ -120,15 +122,19 @@ def _candidates(material: Material, dice: Dice) -> Iterator[tuple[str, str]]:
     voice = voice_of(material)
     pen = Pen(material, _TURN_TOPIC_CHARS)
     last = next((turn for turn in reversed(material.said) if turn.by != material.agent.id), None)
+    answers: tuple[str, ...] = ()
     stances = (
         [voice.opens] if last is None else [_stance(material.tone, voice.agrees, voice.objects, voice.moves)]
     )
     stances += [voice.moves, voice.agrees, voice.objects] if last else [voice.moves]
     if last is not None and last.by == "human":  # who asks wants to hear what one thinks
         stances.insert(0, voice.thinks)
+        if _same(last.text) == _same(material.topic):
+            answers = tuple(f"{_AS_TO[pen.topic.endswith('?”')]} {thought}" for thought in voice.thinks)
+            stances.insert(0, answers)
     bit = _bit(last, material, pen.topic)
     facts = {"who": _called(last, material), "bit": bit}
-    plain = (voice.opens, voice.thinks)
+    plain = (voice.opens, voice.thinks, answers)
     for place, bank in enumerate(stances):
         lines = [line for line in dice.some(("bodies", place), bank, len(bank)) if bit or "{bit}" not in line]
         bodies = [pen.write(line, **facts) for line in lines]

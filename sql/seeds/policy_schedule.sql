@@ -4,7 +4,8 @@ insert into ops_policy (key, description, shape, value)
 values
   (
     'quiet_hours',
-    'From when to when, by the company''s clock, agents begin nothing; what people ask for is done. Empty: never.',
+    'From when to when, by the company''s clock, agents begin nothing; what people ask for is done. Never'
+    ' while one of the two is empty, as in {"from": ""}.',
     '{
       "type": "object",
       "additionalProperties": false,

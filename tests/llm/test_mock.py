@@ -182,11 +182,19 @@ def strings(value: object) -> Iterator[str]:
             yield from strings(one)
 
 
-def test_who_is_asked_by_a_person_says_what_he_thinks() -> None:
+@pytest.mark.parametrize(
+    ("question", "named"),
+    [("What should we try?", "“What should we try?” "), ("pricing", "On pricing: ")],
+)
+def test_who_is_asked_by_a_person_names_the_question_and_says_what_he_thinks(
+    question: str, named: str
+) -> None:
     for agent in PEOPLE:
-        answer = turn(
-            agent, "What should we try?", (Said("human", "What should we try?"),), "neutral", [agent]
-        )
+        answer = turn(agent, question, (Said("human", question),), "neutral", [agent])
+        assert answer.startswith(named)
+        assert any(answer.startswith(f"{named}{thought}") for thought in VOICES[agent.id].thinks)
+        # In the middle of a talk about something else it is the thought alone.
+        answer = turn(agent, "hiring", (Said("human", question),), "neutral", [agent])
         assert any(answer.startswith(thought) for thought in VOICES[agent.id].thinks)
 
 
