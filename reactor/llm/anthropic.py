@@ -216,14 +216,16 @@ def _read(message: Any, model: str) -> Answer:
 
 def _usage(usage: Any) -> Usage | None:
     """The tokens it counts; None when it does not say how many went in and came out."""
-    if not isinstance(usage, dict):
-        return None
-    if not all(isinstance(usage.get(name), int) for name in ("input_tokens", "output_tokens")):
+
+    def counted(name: str) -> int | None:
+        value = usage.get(name) if isinstance(usage, dict) else None
+        return min(value, _MOST_TOKENS) if isinstance(value, int) and value >= 0 else None
+
+    if counted("input_tokens") is None or counted("output_tokens") is None:
         return None
 
     def tokens(name: str) -> int:
-        value = usage.get(name)
-        return min(value, _MOST_TOKENS) if isinstance(value, int) and value >= 0 else 0
+        return counted(name) or 0
 
     return Usage(
         input_tokens=tokens("input_tokens"),

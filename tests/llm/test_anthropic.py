@@ -207,7 +207,16 @@ async def test_the_text_is_taken_by_type_though_a_thinking_block_comes_first(hou
     assert not reply.simulated
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"input_tokens": 5}, {"output_tokens": "9", "input_tokens": 5}])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        {"input_tokens": 5},
+        {"output_tokens": "9", "input_tokens": 5},
+        {"output_tokens": 9, "input_tokens": -5},
+    ],
+)
 async def test_an_answer_that_does_not_say_what_it_used_has_used_what_was_reserved(
     house: House, usage: Any
 ) -> None:
