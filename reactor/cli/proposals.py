@@ -58,6 +58,7 @@ def propose(
     text = json_text(steps, "the steps", "array")
 
     async def proposed(conn: Connection) -> Verdict:
+        await steps_fit(conn, json.loads(text))
         return await store.propose(
             conn, agent, title, text, source="human", description=description, dedupe_key=dedupe_key
         )

@@ -118,7 +118,10 @@ def test_a_payload_given_by_hand_fits_its_kind_or_names_the_field(voxyz: Voxyz, 
     sql.execute("insert into ops_mission_steps (kind, payload) values ('letter', '{\"to\": \"ann\"}')")
     assert "kind letter: payload.to must be string" in voxyz("release", "1", '{"to": 7}').complained(1)
     assert voxyz("release", "1", '{"to": "bob"}').out == "step 1 is released and queued\n"
-    voxyz("propose", "xalt", "Write", '[{"kind": "letter", "payload": {"to": "ann"}}]')
+    propose_to = '[{"kind": "letter", "payload": {"to": %s}}]'
+    refused = voxyz("propose", "xalt", "Write", propose_to % "7").complained(1)
+    assert "step 1: kind letter: payload.to must be string" in refused
+    assert "proposal 1 is pending" in voxyz("propose", "xalt", "Write", propose_to % '"ann"').out
     wrong = '[{"kind": "letter", "payload": {}}]'
     assert "step 1: kind letter: payload must contain" in voxyz("approve", "1", "--steps", wrong).complained(
         1

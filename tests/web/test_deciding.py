@@ -60,6 +60,24 @@ async def test_a_held_step_is_released_with_another_payload(database: str) -> No
         assert told(await it.post(f"/steps/{other}/reject", {"reason": "no"}), 200)["status"] == "cancelled"
 
 
+async def test_what_does_not_fit_its_kind_is_refused_by_the_field_before_anything_is_made(
+    database: str, sql: Session
+) -> None:
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}}
+    sql.execute(
+        "insert into ops_step_kinds (kind, input_schema) values ('letter', %s)", (json.dumps(schema),)
+    )
+    steps = [{"kind": "letter", "payload": {"to": "ann"}}, {"kind": "letter", "payload": {"to": 7}}]
+    misfit = "step 2: kind letter: payload.to must be string"
+    async with house(database) as it:
+        proposed = await it.post("/proposals", {"agent_id": "sage", "title": "Tell", "steps": steps})
+        is_problem(proposed, 422, misfit)
+        is_problem(await it.post("/missions", {"title": "Tell", "steps": steps}), 422, misfit)
+        is_problem(await it.post("/steps", steps[1]), 422, "kind letter: payload.to must be string")
+        for path in ("/proposals", "/missions", "/steps"):
+            assert told(await it.get(path), 200)["items"] == []
+
+
 STEPS = [{"kind": "noop", "payload": {"of": "one"}}, WEBHOOK]
 
 

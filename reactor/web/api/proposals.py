@@ -67,6 +67,7 @@ async def list_proposals(conn: Connection, asking: Asking) -> Page:
 @TOPIC.post("/proposals", "Put work before the gates", ProposalRow, body=NewProposal, status=201)
 async def propose(conn: Connection, asking: Asking) -> Reply:
     asked: NewProposal = asking.body
+    await steps_fit(conn, [step.model_dump() for step in asked.steps])
     verdict = await proposals.propose(
         conn,
         asked.agent_id,
