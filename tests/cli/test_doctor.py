@@ -142,6 +142,20 @@ def test_what_is_broken_is_the_exit_code(voxyz: Voxyz, anywhere: Voxyz, sql: Sql
             "anthropic is open",
             "breaker reset",
         ),
+        (
+            "insert into ops_llm_keys (service, key_print, paused_until, reason)"
+            " values ('anthropic', 'abc', ops_now() + interval '10 minutes', 'key_refused')",
+            "calls",
+            "anthropic is asked nothing for 10 min: it refuses the key",
+            "ANTHROPIC_API_KEY",
+        ),
+        (
+            "insert into ops_llm_keys (service, key_print, paused_until, reason)"
+            " values ('anthropic', 'abc', ops_now() + interval '30 seconds', 'rate_limited')",
+            "calls",
+            "it asks for fewer calls",
+            "requests_per_minute",
+        ),
     ],
 )  # fmt: skip
 async def test_a_harm_is_named_with_what_to_do(

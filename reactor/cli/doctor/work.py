@@ -5,16 +5,27 @@ from collections.abc import AsyncIterator
 import trio
 
 from reactor.cli.doctor.finding import Finding, Verdict, since
-from reactor.cli.output import clean
+from reactor.cli.output import clean, span
 from reactor.errors import KeyRefused, LLMRequestRefused, ReactorError
 from reactor.pg import Connection
 from reactor.settings import Settings
 from reactor.store import breakers as breaker_store
+from reactor.store import costs, fleet, overview
 from reactor.store import doctor as questions
-from reactor.store import fleet, overview
 
 KEY_ANSWERS_WITHIN_S = 10.0
 NAMED = 3
+# Why the provider is asked nothing, and what to do: also where it would take the key for a question that costs nothing.
+PAUSED_CALLS = {
+    "key_refused": (
+        "it refuses the key",
+        "give its account credit, or set another ANTHROPIC_API_KEY and start the reactor again",
+    ),
+    "rate_limited": (
+        "it asks for fewer calls",
+        "it goes on by itself; where it happens often, lower requests_per_minute in policy llm_limits",
+    ),
+}
 
 
 async def key(settings: Settings) -> Finding:
@@ -119,6 +130,11 @@ async def holds(conn: Connection) -> AsyncIterator[Finding]:
                 f"{one.service} is {one.state} after {one.failure_count} failures",
                 f"it tries again by itself; `voxyz-reactor breaker reset {one.service}` does at once",
             )
+    for key in await costs.paused_keys(conn):
+        why, what_to_do = PAUSED_CALLS[key.reason]
+        yield Finding(
+            "calls", "warning", f"{key.service} is asked nothing for {span(key.wait_s)}: {why}", what_to_do
+        )
     if not (await overview.facts(conn)).company_known:
         yield Finding(
             "company", "warning", "nobody has said what the company is", "`voxyz-reactor init` asks"
