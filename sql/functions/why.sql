@@ -106,7 +106,8 @@ begin
       used.reason,
       case used.reason
         when 'key_refused' then format(
-          '%s refuses the API key: give its account credit or correct ANTHROPIC_API_KEY; it is tried again at %s', used.service, ops_said_at(used.paused_until)
+          '%s refuses the API key: give its account credit or correct ANTHROPIC_API_KEY; it is tried again at %s',
+          used.service, ops_said_at(used.paused_until)
         )
         else format('%s asked for fewer calls: nobody calls it until %s', used.service, ops_said_at(used.paused_until))
       end,
@@ -404,10 +405,11 @@ as $$
         ops_said_at(completed_at), attempt, case when simulated then ', simulated' else '' end
       )
       when status = 'failed' and crashes >= 3 then format(
-        'it was running in %s crashes and is not tried again: %s', crashes, coalesce(left(failure_reason, 1000), 'no reason is known')
+        'it was running in %s crashes and is not tried again by itself (retry brings it back): %s',
+        crashes, coalesce(left(failure_reason, 1000), 'no reason is known')
       )
       when status = 'failed' then format(
-        'it failed for good at %s after %s attempts: %s',
+        'it failed for good at %s, in attempt %s (retry brings it back): %s',
         ops_said_at(completed_at), attempt, coalesce(left(failure_reason, 1000), 'no reason is known')
       )
       else format('it was cancelled at %s: %s', ops_said_at(completed_at), coalesce(left(failure_reason, 1000), 'no reason is known'))

@@ -243,16 +243,16 @@ def test_what_runs_says_where_and_what_ended_how(
         assert (facts["worker"], facts["pid"]) == (worker, 7)
     because(sql, what, id, "reactor_gone", "attic pid 7", "given back")
     end = f"update {table} set status = %s, completed_at = now(), failure_reason = %s, crashes = %s where id = %s"
-    for status, reason, crashes, wanted in (
-        ("succeeded", None, 0, "succeeded"),
-        ("failed", "no answer", 0, "failed"),
-        ("failed", "crashed thrice", 3, "poison"),
-        ("cancelled", "by hand", 0, "cancelled"),
+    for status, reason, crashes, wanted, said in (
+        ("succeeded", None, 0, "succeeded", "in attempt 1"),
+        ("failed", "no answer", 0, "failed", "in attempt 1 (retry brings it back): no answer"),
+        ("failed", "crashed thrice", 3, "poison", "(retry brings it back): crashed thrice"),
+        ("cancelled", "by hand", 0, "cancelled", ": by hand"),
     ):
         other = make(sql)
         run(sql, table, other, str(uuid4()))
         sql.execute(end.encode(), (status, reason, crashes, other))
-        assert because(sql, what, other, wanted, reason or "").get("reason") == reason
+        assert because(sql, what, other, wanted, said).get("reason") == reason
 
 
 def test_a_step_behind_another_names_it_and_one_of_an_ended_mission_what_ended_it(sql: Session) -> None:
