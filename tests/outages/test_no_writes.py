@@ -6,7 +6,16 @@ import trio
 from reactor.model.outcomes import Done, Outcome
 from reactor.model.queues import Queue
 from reactor.store.claimed import ClaimedRow
-from tests.engine.support import Memory, Session, columns, insert, reactor_on, status, until_status
+from tests.engine.support import (
+    Memory,
+    Session,
+    columns,
+    dispatcher,
+    insert,
+    reactor_on,
+    status,
+    until_status,
+)
 from tests.support.server import PrivateServer
 from tests.support.waiting import until
 
@@ -21,10 +30,11 @@ async def test_what_was_done_meanwhile_is_written_when_it_takes_writes_again(
         return Done({"text": "done"})
 
     memory = Memory(until_told)
+    later = insert(sql, run_at="2100-01-01")
     async with reactor_on(database, memory) as reactor:
         id = insert(sql)
-        later = insert(sql, run_at="2100-01-01")
-        await until(lambda: memory.began_ids == [id], within_s=20)
+        # Asleep again: else it might be claiming when the server takes no more writes, and say that this is refused.
+        await until(lambda: memory.began_ids == [id] and dispatcher(reactor).sleeping, within_s=20)
         server.run("alter system set default_transaction_read_only = on")
         server.run("select pg_reload_conf()")
         try:
