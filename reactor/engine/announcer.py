@@ -34,21 +34,32 @@ class Announcer:
     """
 
     def __init__(self, connection: Callable[[], Connection | None], running: Callable[[], int]) -> None:
-        self.watched = False
         self.sent = 0
+        self._watched = False
         self._connection = connection
         self._running = running
         self._news = trio.Event()
         self._begun = trio.Event()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anything is said at all."""
+        return self._watched
+
+    @watched.setter
+    def watched(self, watched: bool) -> None:
+        if watched and not self._watched:
+            self._begun.set()  # what began since they looked, and before we heard of them, is not missed
+        self._watched = watched
+
     def written(self) -> None:
         """There may be new events; never fails, costs nothing while nobody watches."""
-        if self.watched:
+        if self._watched:
             self._news.set()
 
     def took(self) -> None:
         """Rows were claimed; as `written`."""
-        if self.watched:
+        if self._watched:
             self._begun.set()
 
     async def run(self) -> NoReturn:
