@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
-from trio.testing import MockClock
 
-from reactor.errors import ConfigurationError, KeyRefused, RateLimited
 from reactor.handlers.shapes import SHAPES
-from reactor.llm.mock import FAILURES, MockProvider, compose
+from reactor.llm.mock import compose
 from reactor.llm.mock_names import named
 from reactor.llm.mock_voices import VOICES
 from reactor.llm.request import LLMRequest, Material, Message, Said
@@ -369,33 +366,3 @@ def test_no_text_whatsoever_upsets_it(topic: str, name: str, earlier: str) -> No
         SHAPES[kind].model_validate_json(answer)
     said = talk(topic, 3, company=Company(name=name))
     distil([*said, Said("sage", earlier)], topic)
-
-
-async def test_it_takes_its_time_and_fails_as_often_as_told(autojump_clock: MockClock) -> None:
-    rolls = iter([0.05, 0.15, 0.5])
-    provider = MockProvider(latency_s=2, failures={"429": 0.1, "401": 0.1}, chance=lambda: next(rolls))
-    request = LLMRequest(purpose="turn", messages=(Message("user", "hi"),))
-    began = trio.current_time()
-    with pytest.raises(RateLimited) as limited:
-        await provider.answer(request, "m", None)
-    assert limited.value.delay_s
-    with pytest.raises(KeyRefused):
-        await provider.answer(request, "m", None)
-    answer = await provider.answer(request, "m", None)
-    assert trio.current_time() - began == pytest.approx(6)
-    assert answer.usage is not None
-    assert answer.usage.input_tokens >= 1
-    assert answer.usage.output_tokens >= 1
-
-
-@pytest.mark.parametrize("failure", sorted(FAILURES))
-async def test_every_failure_has_a_name_and_happens(failure: str) -> None:
-    provider = MockProvider(failures={failure: 1.0})
-    with pytest.raises(type(FAILURES[failure]())):
-        await provider.answer(LLMRequest(purpose="turn", messages=()), "m", None)
-
-
-@pytest.mark.parametrize("failures", [{"418": 0.1}, {"429": 1.5}, {"429": -0.1}, {"429": 0.7, "500": 0.7}])
-def test_failures_that_make_no_sense_are_refused(failures: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError, match="VOXYZ_MOCK_FAIL"):
-        MockProvider(failures=failures)
