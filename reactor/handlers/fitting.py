@@ -16,7 +16,12 @@ async def fits(conn: Connection, step_id: int, payload: Mapping[str, Any]) -> No
     """
     step = await show.step(conn, step_id)
     if step is not None:
-        check_payload(step.kind, (await kinds.schemas(conn)).get(step.kind, {}), payload)
+        await fits_kind(conn, step.kind, payload)
+
+
+async def fits_kind(conn: Connection, kind: str, payload: Mapping[str, Any]) -> None:
+    """As `fits`, for a step that is yet to be."""
+    check_payload(kind, (await kinds.schemas(conn)).get(kind, {}), payload)
 
 
 async def steps_fit(conn: Connection, steps: Iterable[Any]) -> None:

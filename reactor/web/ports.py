@@ -6,8 +6,10 @@ the same port, or none.
 """
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -18,7 +20,6 @@ DEFAULT_PORT = 8420
 NEXT_PORTS = 100  # how many are tried from the default one on
 ANY_PORT_TRIES = 20  # the system's free port of one address may be taken on another
 BACKLOG = 128
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - looked up, not bound
 
 _Address = tuple[socket.AddressFamily, str]
 
@@ -116,6 +117,8 @@ def _no_address(host: str, why: str) -> ConfigurationError:
 def _shown(host: str) -> str:
     """``host`` as a browser on this machine writes it."""
     bare = host.strip("[]")
-    if bare in _EVERYWHERE:
-        return _EVERYWHERE[bare]
+    with suppress(ValueError):  # a name, then
+        address = ipaddress.ip_address(bare)
+        if address.is_unspecified:
+            return "127.0.0.1" if address.version == 4 else "[::1]"
     return f"[{bare.replace('%', '%25')}]" if ":" in bare else bare

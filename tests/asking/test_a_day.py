@@ -37,14 +37,14 @@ async def test_a_default_day_is_at_most_200_calls_and_15_cents(
             (date,),
         ).fetchall()
         with capsys.disabled():
-            print(f"\n{date:%A}: {calls} calls, ${usd:.4f}")  # noqa: T201 - a figure for people
+            print(f"\n{date:%A}: {calls} calls, ${usd:.4f}")
             for purpose, times, cost in ledger:
-                print(f"  {purpose:<20} {times:>4}  ${cost:.5f}")  # noqa: T201 - a figure for people
+                print(f"  {purpose:<20} {times:>4}  ${cost:.5f}")
         assert 20 <= calls <= 200, "it lives, within bounds"
         assert 0 < usd <= 0.15
     grown = scalar(sql, "select pg_database_size(current_database())") - empty
     with capsys.disabled():
-        print(f"grown by {grown / 2**20:.1f} MB in two days")  # noqa: T201 - a figure for people
+        print(f"grown by {grown / 2**20:.1f} MB in two days")
     assert grown / 2 * 30 < 100 * 2**20, "a month stays under 100 MB"
     assert scalar(sql, "select count(*) from ops_llm_calls where not simulated or cost_usd > 0") == 0
     assert scalar(sql, "select count(*) from ops_llm_calls where outcome <> 'ok'") == 0

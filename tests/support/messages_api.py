@@ -246,7 +246,7 @@ def messages_api_beside(behave: Behaviour = well) -> Iterator[MessagesAPI]:
 
 async def _main() -> None:
     async with messages_api() as api:
-        print(f"ready {api.url}", flush=True)  # noqa: T201 - who started it waits for this
+        print(f"ready {api.url}", flush=True)  # who started it waits for this
         await trio.sleep_forever()
 
 

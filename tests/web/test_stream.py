@@ -150,11 +150,11 @@ async def test_who_watches_hears_that_work_has_begun_and_nobody_is_told_while_no
         await until(lambda: len(memory.began_ids) == 1)
         assert worker.announcer.sent == 0
         async with watching(it) as watcher:
-            for number in (1, 2):  # what ran before one was known to watch, and what begins then
-                while (await watcher.hear()).name != "began":
-                    pass
-                assert len(memory.began_ids) == number
-                insert(sql)
+            await watcher.hears_of_a_beginning()  # of what ran before it was known that somebody watches
+            assert len(memory.began_ids) == 1
+            insert(sql)
+            await watcher.hears_of_a_beginning()
+            assert len(memory.began_ids) == 2
 
 
 async def test_a_session_that_watches_without_a_page_is_seen_by_the_beats(

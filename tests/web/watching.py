@@ -75,6 +75,11 @@ class Watcher:
             if message.name == "event" and message.data["title"] == title:
                 return message
 
+    async def hears_of_a_beginning(self) -> None:
+        """The next word that some work has begun has come."""
+        while (await self.hear()).name != "began":
+            pass
+
 
 @asynccontextmanager
 async def watching(it: House, after: str | None = None, **headers: str) -> AsyncIterator[Watcher]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from reactor.cli.costs import ANOTHER_KEY
 from reactor.cli.doctor.finding import Finding, Verdict, since
 from reactor.cli.output import clean, span
 from reactor.errors import KeyRefused, LLMRequestRefused, ReactorError
@@ -17,10 +18,7 @@ KEY_ANSWERS_WITHIN_S = 10.0
 NAMED = 3
 # Why the provider is asked nothing, and what to do: also where it would take the key for a question that costs nothing.
 PAUSED_CALLS = {
-    "key_refused": (
-        "it refuses the key",
-        "give its account credit, or set another ANTHROPIC_API_KEY and start the reactor again",
-    ),
+    "key_refused": ("it refuses the key", ANOTHER_KEY),
     "rate_limited": (
         "it asks for fewer calls",
         "it goes on by itself; where it happens often, lower requests_per_minute in policy llm_limits",

@@ -149,7 +149,7 @@ async def ensure_running(home: Path, *, create: bool, say: Say = to_stderr) -> E
     version's data.
     EmbeddedServerError: the server could not be set up or started.
     """
-    home = home.resolve()  # noqa: ASYNC240 - no slower than a statement
+    home = Path(await trio.Path(home).resolve())
     with _explained(home):
         account = await trio.to_thread.run_sync(server_account)
         base = locate(home, account)
@@ -175,7 +175,7 @@ async def ensure_running(home: Path, *, create: bool, say: Say = to_stderr) -> E
 
 async def connect_if_running(home: Path) -> EmbeddedServer | None:
     """A lease on the home's server when it runs and takes clients, else None. Starts and creates nothing."""
-    home = home.resolve()  # noqa: ASYNC240 - no slower than a statement
+    home = Path(await trio.Path(home).resolve())
     if not home.is_dir():
         return None
     with _explained(home):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from reactor.handlers.fitting import steps_fit
 from reactor.model.queues import Thing, What
 from reactor.pg import Connection
 from reactor.store import agents, control, proposals, show
@@ -85,9 +86,11 @@ async def changed(conn: Connection, what: Thing, id: int, done: bool) -> Changed
     return Changed(done, found.status if found else "gone")
 
 
-def steps_text(steps: list[StepIn]) -> str:
-    """The steps as the database takes them."""
-    return json.dumps([one.model_dump(exclude_none=True) for one in steps])
+async def fitting_steps(conn: Connection, steps: list[StepIn]) -> str:
+    """The steps as the database takes them. Raises PayloadRefused: one does not fit its kind."""
+    given = [one.model_dump(exclude_none=True) for one in steps]
+    await steps_fit(conn, given)
+    return json.dumps(given)
 
 
 def made(path: str, id: int) -> Reply:

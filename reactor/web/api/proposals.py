@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from reactor.handlers.fitting import steps_fit
 from reactor.pg import Connection
 from reactor.store import proposals
 from reactor.store.proposals import ProposalRow
@@ -22,7 +21,7 @@ from reactor.web.api.operation import (
     Words,
 )
 from reactor.web.api.paging import page_by_id
-from reactor.web.api.pieces import Decided, Rejected, StepIn, called_off, nothing, steps_text
+from reactor.web.api.pieces import Decided, Rejected, StepIn, called_off, fitting_steps, nothing
 from reactor.web.api.serve import PREFIX
 
 TOPIC = Topic("proposals")
@@ -67,12 +66,11 @@ async def list_proposals(conn: Connection, asking: Asking) -> Page:
 @TOPIC.post("/proposals", "Put work before the gates", ProposalRow, body=NewProposal, status=201)
 async def propose(conn: Connection, asking: Asking) -> Reply:
     asked: NewProposal = asking.body
-    await steps_fit(conn, [step.model_dump() for step in asked.steps])
     verdict = await proposals.propose(
         conn,
         asked.agent_id,
         asked.title,
-        steps_text(asked.steps),
+        await fitting_steps(conn, asked.steps),
         source="human",
         description=asked.description,
         dedupe_key=asked.dedupe_key,
@@ -93,8 +91,7 @@ async def get_proposal(conn: Connection, asking: Asking) -> ProposalRow:
 async def edit(conn: Connection, asking: Asking) -> ProposalRow:
     asked: EditedProposal = asking.body
     if asked.title is not None or asked.steps is not None:
-        await steps_fit(conn, [step.model_dump() for step in asked.steps or ()])
-        steps = None if asked.steps is None else steps_text(asked.steps)
+        steps = None if asked.steps is None else await fitting_steps(conn, asked.steps)
         await proposals.edit(conn, asking.id, asked.by, title=asked.title, steps=steps)
     return await get_proposal(conn, asking)
 

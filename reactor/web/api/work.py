@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from reactor.handlers.fitting import fits, steps_fit
+from reactor.handlers.fitting import fits, fits_kind
 from reactor.handlers.held import request_of
 from reactor.pg import Connection
 from reactor.store import enqueue, kinds, lists, memory, outcomes, proposals, show
@@ -44,10 +44,10 @@ from reactor.web.api.pieces import (
     brought_back,
     called_off,
     changed,
+    fitting_steps,
     known_agent,
     made,
     nothing,
-    steps_text,
 )
 from reactor.web.problems import FieldError, Refused
 
@@ -168,10 +168,8 @@ async def list_missions(conn: Connection, asking: Asking) -> Page:
 @TOPIC.post("/missions", "Queue a mission", Made, body=NewMission, status=201)
 async def add_mission(conn: Connection, asking: Asking) -> Reply:
     asked: NewMission = asking.body
-    await steps_fit(conn, [step.model_dump() for step in asked.steps])
-    id = await enqueue.mission(
-        conn, asked.title, steps_text(asked.steps), created_by=asked.created_by, priority=asked.priority
-    )
+    steps = await fitting_steps(conn, asked.steps)
+    id = await enqueue.mission(conn, asked.title, steps, created_by=asked.created_by, priority=asked.priority)
     return made("missions", id)
 
 
@@ -219,7 +217,7 @@ async def add_step(conn: Connection, asking: Asking) -> Reply:
         told = f"unknown kind {asked.kind[:60]!r}; known are {', '.join(known) or 'none'}"
         raise Refused(422, told, [FieldError("kind", told)])
     await known_agent(conn, asked.agent_id)
-    await steps_fit(conn, [asked.model_dump()])
+    await fits_kind(conn, asked.kind, asked.payload)
     id = await enqueue.step(
         conn,
         asked.kind,
