@@ -221,17 +221,14 @@ def _usage(usage: Any) -> Usage | None:
         value = usage.get(name) if isinstance(usage, dict) else None
         return min(value, _MOST_TOKENS) if isinstance(value, int) and value >= 0 else None
 
-    if counted("input_tokens") is None or counted("output_tokens") is None:
+    went_in, came_out = counted("input_tokens"), counted("output_tokens")
+    if went_in is None or came_out is None:
         return None
-
-    def tokens(name: str) -> int:
-        return counted(name) or 0
-
     return Usage(
-        input_tokens=tokens("input_tokens"),
-        output_tokens=tokens("output_tokens"),
-        cache_read_tokens=tokens("cache_read_input_tokens"),
-        cache_write_tokens=tokens("cache_creation_input_tokens"),
+        input_tokens=went_in,
+        output_tokens=came_out,
+        cache_read_tokens=counted("cache_read_input_tokens") or 0,
+        cache_write_tokens=counted("cache_creation_input_tokens") or 0,
     )
 
 
