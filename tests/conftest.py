@@ -38,10 +38,16 @@ def server() -> Iterator[PrivateServer]:
 
 @pytest.fixture(scope="session")
 def template(server: PrivateServer) -> str:
-    """The name of a database that holds the whole schema and nothing else."""
+    """The name of a database that holds the whole schema, its seeds, and nothing else.
+
+    The hour brings no conversation about: a suite that runs past eleven o'clock must not do what one at ten does not.
+    """
     name = "template_voxyz"
     server.run(f"create database {name}")
-    _migrate(server.dsn_of(name))
+    dsn = server.dsn_of(name)
+    _migrate(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("update ops_conversation_slots set enabled = false")
     return name
 
 
@@ -77,3 +83,9 @@ def sql(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """A blocking connection in autocommit to ``database``, for arranging and looking at rows."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def the_week(sql: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """The seeded conversations come about at their hours, as they do in a company's database."""
+    sql.execute("update ops_conversation_slots set enabled = true")

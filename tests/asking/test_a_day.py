@@ -17,6 +17,7 @@ COMPANY = """
 
 
 @pytest.mark.chaos
+@pytest.mark.usefixtures("the_week")
 async def test_a_default_day_is_at_most_200_calls_and_15_cents(
     database: str, sql: Sql, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.cli.conftest import Voxyz
 
@@ -19,6 +20,7 @@ def due_every_minute(sql: Session) -> None:
     sql.execute("update ops_conversation_slots set since = since - interval '1 minute'")
 
 
+@pytest.mark.usefixtures("the_week")
 def test_the_timetable_names_every_slot_and_its_next_time(voxyz: Voxyz, sql: Session) -> None:
     sql.execute("update ops_conversation_slots set enabled = false where name = 'debate'")
     sql.execute("update ops_conversation_slots set cron = '99 * * * *' where name = 'brainstorm'")
@@ -56,6 +58,7 @@ def test_once_says_when_all_is_paused_and_when_a_slot_means_nothing(voxyz: Voxyz
     assert "slot often: cron '0 0 31 2 *' means nothing" in broken.out
 
 
+@pytest.mark.usefixtures("the_week")
 def test_a_preview_ends_with_the_calls_and_usd_to_expect(voxyz: Voxyz) -> None:
     answer = voxyz("schedule", "--preview", "7")
     assert answer.code == 0
@@ -72,6 +75,7 @@ def test_a_preview_ends_with_the_calls_and_usd_to_expect(voxyz: Voxyz) -> None:
     assert found["usd"] / 7 <= 0.15
 
 
+@pytest.mark.usefixtures("the_week")
 def test_a_preview_knows_the_quiet_hours(voxyz: Voxyz, sql: Session) -> None:
     sql.execute("""select ops_set_policy('quiet_hours', '{"from": "17:00", "to": "08:30"}')""")
     formats = {one["format"] for one in voxyz("schedule", "--preview", "7", "--json").json["due"]}

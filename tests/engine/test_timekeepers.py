@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
+import pytest
 import trio
 import trio.testing
 
@@ -130,6 +131,7 @@ async def test_a_paused_schedule_catches_up_when_it_is_resumed(database: str, sq
         await until(lambda: scalar(sql, "select count(*) from ops_roundtable_queue") >= 1)
 
 
+@pytest.mark.usefixtures("the_week")
 async def test_a_slot_that_means_nothing_leaves_the_others(database: str, sql: Session) -> None:
     sql.execute("update ops_conversation_slots set cron = '99 * * * *' where name = 'debate'")
     async with reactor_with(database, "schedule") as reactor, reactor.pool.connection() as conn:
