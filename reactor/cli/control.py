@@ -182,7 +182,7 @@ def breaker(ctx: click.Context, as_json: bool) -> None:
 @breaker.command(short_help="close one by hand")
 @click.argument("service")
 def reset(service: str) -> None:
-    """Close the breaker of SERVICE and forget its failures; held-back work goes on."""
+    """Close the breaker of SERVICE and forget its failures; a refused key is tried again; held-back work goes on."""
 
     async def closed(conn: Connection) -> bool:
         return await breaker_store.reset(conn, service)

@@ -60,7 +60,7 @@ async def record_all(conn: Connection, reports: Sequence[tuple[str, bool]]) -> l
 
 
 async def reset(conn: Connection, service: str) -> bool:
-    """The breaker is closed and its failures forgotten; True when something changed.
+    """The breaker is closed and its failures forgotten, a refused key is tried again; True when something changed.
 
     Raises: OpsError OP003: no such service.
     """

@@ -268,6 +268,7 @@ set search_path = public, pg_temp
 as $$
 declare
   breaker ops_circuit_breaker;
+  tried_again boolean := ops_llm_try_refused_keys(service);
 begin
   select known.*
   into breaker
@@ -278,7 +279,7 @@ begin
     perform ops_unknown_service(service);
   end if;
   if breaker.state = 'closed' and breaker.failure_count = 0 then
-    return false;
+    return tried_again;
   end if;
   perform ops_close_breaker(breaker.service);
   return true;
@@ -286,7 +287,8 @@ end
 $$;
 
 comment on function ops_breaker_reset(text) is
-  'Closes the breaker whatever its state and forgets its failures; true when something changed. Raises OP003.';
+  'Closes the breaker whatever its state and forgets its failures; see ops_llm_try_refused_keys too. True when something changed.'
+  ' Raises OP003.';
 
 create or replace function ops_breaker_changed()
 returns trigger

@@ -106,7 +106,8 @@ begin
       used.reason,
       case used.reason
         when 'key_refused' then format(
-          '%s refuses the API key: give its account credit or correct ANTHROPIC_API_KEY; it is tried again at %s',
+          '%1$s refuses the API key: give its account credit, then `voxyz-reactor breaker reset %1$s`; or correct'
+          ' ANTHROPIC_API_KEY; it is tried again at %2$s',
           used.service, ops_said_at(used.paused_until)
         )
         else format('%s asked for fewer calls: nobody calls it until %s', used.service, ops_said_at(used.paused_until))

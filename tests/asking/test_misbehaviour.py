@@ -283,6 +283,23 @@ async def test_a_refused_key_is_said_once_and_pauses_every_reactor_that_has_it(
         assert room.spent_as_on_the_books
 
 
+async def test_work_goes_on_when_a_key_that_was_given_credit_is_tried_again(database: str, sql: Sql) -> None:
+    credit = False
+
+    def behave(asked: Asked) -> Say:
+        return well(asked) if credit else failing(403, "permission_error")(asked)
+
+    async with messages_api() as api, asking_reactor(database, api.url):
+        room = Room(api, sql)
+        row = room.ask(behave)
+        await until(lambda: len(api.asked) > 0 and room.key[0] == "key_refused", within_s=WITHIN_S)
+        await until(lambda: room.step(row)[0] == "queued", within_s=WITHIN_S)
+        credit = True
+        sql.execute("select ops_breaker_reset('anthropic')")
+        await until_status(sql, row, "succeeded", within_s=WITHIN_S)  # of its own it would wait ten minutes
+        assert room.key == (None, None)
+
+
 async def test_a_turn_survives_a_temperature_the_model_does_not_take(database: str, sql: Sql) -> None:
     def behave(asked: Asked) -> Say:
         if "temperature" in asked.body:

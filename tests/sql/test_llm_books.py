@@ -362,9 +362,24 @@ def test_a_refused_key_is_told_once_until_it_works_again(sql: Session, clock: Cl
     settle(sql, reserve(sql).call_id, 0.001)
     lines = settle(sql, reserve(sql).call_id, outcome="KeyRefused", pause="key_refused")
     assert lines == [
-        "key refused: give its account credit, or set another ANTHROPIC_API_KEY and start the reactor again"
+        "key refused: give its account credit, then `voxyz-reactor breaker reset anthropic`; or set another"
+        " ANTHROPIC_API_KEY and start the reactor again"
     ]
     assert len(events(sql, "key_refused")) == 2
+
+
+def test_resetting_the_breaker_tries_a_refused_key_at_once_and_waits_as_the_provider_asked(
+    sql: Session, clock: Clock
+) -> None:
+    settle(sql, reserve(sql).call_id, outcome="KeyRefused", pause="key_refused")
+    assert reserve(sql).verdict == "key_refused"
+    assert value(sql, "select ops_breaker_reset('anthropic')") is True
+    call_id = reserve(sql).call_id
+    assert call_id is not None
+    assert value(sql, "select ops_breaker_reset('anthropic')") is False, "nothing was left to change"
+    settle(sql, call_id, outcome="RateLimited", pause="rate_limited")
+    assert value(sql, "select ops_breaker_reset('anthropic')") is False
+    assert reserve(sql).verdict == "rate_limited"
 
 
 def test_while_all_is_paused_nothing_is_reserved(sql: Session, clock: Clock) -> None:

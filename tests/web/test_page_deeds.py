@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from reactor.web.page.deeds import DEEDS
+from tests.web.client import ask
 from tests.web.test_page import paged, post
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -78,6 +79,18 @@ async def test_what_was_called_off_is_brought_back(database: str, sql: Sql, what
     async with paged(database) as url:
         done = await post(url, "retry", script=True, what=what, id=id)
     assert f"{what} {id} is due again" in done.text
+
+
+async def test_a_refused_key_is_shown_with_a_button_that_tries_it_again(database: str, sql: Sql) -> None:
+    sql.execute(
+        "insert into ops_llm_keys (service, key_print, paused_until, reason)"
+        " values ('anthropic', 'abc', ops_now() + interval '10 minutes', 'key_refused')"
+    )
+    async with paged(database) as url:
+        assert "Try it now" in (await ask(url, "/ops")).text
+        done = await post(url, "reset", script=True, service="anthropic")
+        assert "calls go on" in done.text
+        assert "Try it now" not in (await ask(url, "/ops")).text
 
 
 def test_every_deed_but_those_tested_with_more_is_tested_here() -> None:

@@ -132,7 +132,11 @@ async def _resume(conn: Connection, form: Form) -> str:
 async def _reset(conn: Connection, form: Form) -> str:
     service = _text(form, "service", "the service")
     changed = await breakers.reset(conn, service)
-    return f"the breaker of {service} is closed" if changed else f"the breaker of {service} was closed"
+    return (
+        f"the breaker of {service} is closed, calls go on"
+        if changed
+        else f"the breaker of {service} was closed"
+    )
 
 
 async def _say(conn: Connection, form: Form) -> str:

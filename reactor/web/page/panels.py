@@ -265,6 +265,7 @@ async def _health(desk: Desk, conn: Connection) -> Values:
     return {
         "workers": await fleet.fleet(conn, FLEET),
         "breakers": await breakers.breakers(conn),
+        "keys": await costs.paused_keys(conn),
         "facts": await overview.facts(conn),
         "transaction": next(iter(await doctor.old_transactions(conn)), None),
         "slow": await board.slow_statements(conn),
