@@ -1,68 +1,36 @@
 """The door to other people's servers: one HTTP request, only to addresses of the open net.
 
-The name is looked up once, every address it has is judged, and the connection goes to an address that was judged, so that
-a second answer of the name server changes nothing. A redirect is a new request through the same door. No proxy is taken
-from the environment, for it would connect in our place; no cookie is kept.
+A redirect is a new request through the same door. How a request travels is `reactor.handlers.outgoing`'s affair.
 """
 
-import ipaddress
 import json
-import zlib
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Mapping,
-)
-from contextlib import AsyncExitStack, aclosing, contextmanager
-from typing import Final, NamedTuple, cast
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
-import httpcore2
 import trio
 
-from reactor import __version__
-from reactor.errors import AddressRefused, ReplyRefused, RequestFailed
-from reactor.model.addresses import Target, refuse_address, refuse_name, target_of
+from reactor.errors import ReplyRefused, RequestFailed
+from reactor.model.addresses import Target, refuse_name, target_of
 
-USER_AGENT: Final = f"voxyz-reactor/{__version__}"
-CONNECT_WITHIN_S: Final = 10.0
+if TYPE_CHECKING:
+    from reactor.handlers.outgoing import Lookup, Reply
+
 MOST_REDIRECTS: Final = 5
-MOST_BYTES: Final = 5 * 1024 * 1024  # of a page, as it comes and unpacked
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_MOST_ADDRESSES: Final = 4
-
-Lookup = Callable[[str, int], Awaitable[list[str]]]
-
-
-class Reply(NamedTuple):
-    """What came back: from which URL, headers in lower case, the body unpacked; ``cut``: its beginning only."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    cut: bool
-
-
-async def look_up(host: str, port: int) -> list[str]:
-    """The addresses of ``host``, as texts. Raises OSError: it has none."""
-    found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Door:
-    """Sends requests. ``trusted`` are places (host:port) that may be private: a person has named them."""
+    """Sends requests. ``trusted`` are places (host:port) that may be private: a person has named them.
 
-    def __init__(self, trusted: Collection[str] = (), lookup: Lookup = look_up) -> None:
+    ``lookup`` finds the addresses of a name; the system's way when None.
+    """
+
+    def __init__(self, trusted: Collection[str] = (), lookup: "Lookup | None" = None) -> None:
         self._trusted = frozenset(trusted)
         self._lookup = lookup
 
-    async def get(self, url: str, *, timeout_s: float, accept: str = "*/*") -> Reply:
+    async def get(self, url: str, *, timeout_s: float, accept: str = "*/*") -> "Reply":
         """The page at ``url``, behind at most `MOST_REDIRECTS` redirects, each judged like the first URL.
 
         Raises: AddressRefused, ReplyRefused: for good. RequestFailed: not now.
@@ -72,14 +40,14 @@ class Door:
             for _ in range(MOST_REDIRECTS + 1):
                 headers = {"accept": accept, "accept-encoding": "gzip, deflate"}
                 reply = await self._send("GET", target, headers, None, cut_at=None)
-                if reply.status not in _REDIRECTS or "location" not in reply.headers:
+                if reply.moved_to is None:
                     return reply
-                target = target_of(urljoin(target.url, reply.headers["location"]))
+                target = target_of(urljoin(target.url, reply.moved_to))
         raise ReplyRefused(f"more than {MOST_REDIRECTS} redirects, the last to {target.place}")
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float, keep: int
-    ) -> Reply:
+    ) -> "Reply":
         """``body`` was sent once; redirects are not followed, of the answer the first ``keep`` bytes are kept.
 
         Raises: AddressRefused: for good. RequestFailed: not now, though it may have arrived.
@@ -95,51 +63,13 @@ class Door:
         body: bytes | None,
         *,
         cut_at: int | None,
-    ) -> Reply:
+    ) -> "Reply":
+        # With the first request: what it needs takes a twentieth of a start, and most teams send none.
+        from reactor.handlers import outgoing
+
         refuse_name(target, self._trusted)
-        backend = _JudgedBackend(target, self._trusted, self._lookup)
-        sent = [
-            ("host", target.authority),
-            ("user-agent", USER_AGENT),
-            *headers.items(),
-            ("connection", "close"),
-            *([("content-length", str(len(body)))] if body is not None else []),
-        ]
-        request = httpcore2.Request(
-            method,
-            httpcore2.URL(
-                scheme=target.scheme.encode(),
-                host=target.host.encode(),
-                port=target.port,
-                target=target.path.encode(),
-            ),
-            headers=[(name.encode(), value.encode("latin-1")) for name, value in sent],
-            content=body,
-            extensions={"timeout": {"connect": CONNECT_WITHIN_S}},
-        )
-        try:
-            async with AsyncExitStack() as stack:
-                pool = await stack.enter_async_context(
-                    httpcore2.AsyncConnectionPool(network_backend=backend, max_connections=1, retries=0)
-                )
-                response = await pool.handle_async_request(request)
-                stack.push_async_callback(response.aclose)
-                named = {
-                    name.decode("latin-1").lower(): value.decode("latin-1")
-                    for name, value in response.headers
-                }
-                if response.status in _REDIRECTS:
-                    return Reply(target.url, response.status, named, b"", False)
-                content, cut = await _read(response, named, cut_at)
-        except (
-            httpcore2.NetworkError,
-            httpcore2.ProtocolError,
-            httpcore2.TimeoutException,
-            OSError,
-        ) as error:
-            what = str(error) or type(error).__name__
-            raise RequestFailed(f"{target.place}: {' '.join(what.split())[:200]}") from error
-        return Reply(target.url, response.status, named, content, cut)
+        request = outgoing.Outgoing(method, target, headers, body, cut_at)
+        return await outgoing.send(request, self._trusted, self._lookup or outgoing.look_up)
 
 
 @contextmanager
@@ -149,88 +79,6 @@ def _within(timeout_s: float) -> Iterator[None]:
             yield
     except trio.TooSlowError as error:
         raise RequestFailed(f"no whole answer within {timeout_s:g} s") from error
-
-
-async def _read(
-    response: httpcore2.Response, headers: Mapping[str, str], cut_at: int | None
-) -> tuple[bytes, bool]:
-    limit = MOST_BYTES if cut_at is None else cut_at
-    unpack = _unpacker(headers.get("content-encoding", ""))
-    content = bytearray()
-    came = 0
-    # A generator, though it is typed as an iterable.
-    stream = aiter(cast("AsyncIterable[bytes]", response.stream))
-    async with aclosing(cast("AsyncGenerator[bytes, None]", stream)) as chunks:
-        async for chunk in chunks:
-            came += len(chunk)
-            # One byte more than the limit tells that there is more, and a small bomb never unfolds whole.
-            content += unpack(chunk, limit + 1 - len(content))
-            if came > limit or len(content) > limit:
-                if cut_at is None:
-                    raise ReplyRefused(f"the answer is larger than {MOST_BYTES // 1024 // 1024} MiB")
-                return bytes(content[:limit]), True
-    return bytes(content), False
-
-
-def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
-    match encoding.strip().lower():
-        case "" | "identity":
-            return lambda chunk, room: chunk[:room]
-        case "gzip" | "x-gzip" | "deflate":
-            machine = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, by its header
-
-            def unpack(chunk: bytes, room: int) -> bytes:
-                try:
-                    return machine.decompress(chunk, max(room, 1))
-                except zlib.error:
-                    raise ReplyRefused("the answer is packed in a way that cannot be read") from None
-
-            return unpack
-        case other:
-            raise ReplyRefused(f"the answer is packed as {other[:40]!r}, which was not asked for")
-
-
-class _JudgedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects to addresses that were judged, and to nothing else."""
-
-    def __init__(self, target: Target, trusted: Collection[str], lookup: Lookup) -> None:
-        self._target = target
-        self._trusted = trusted
-        self._lookup = lookup
-        self._trio = httpcore2.TrioBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """A connection to the first judged address that takes one. Raises AddressRefused: one is not of the open net."""
-        addresses = await self._judged(self._target.host, self._target.port)
-        last: Exception | None = None
-        for address in addresses[:_MOST_ADDRESSES]:
-            try:
-                # A literal address: nothing is looked up again between the judgement and the connection.
-                return await self._trio.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                last = error
-        raise last or httpcore2.ConnectError(f"{host} has no address")
-
-    async def _judged(self, host: str, port: int) -> list[str]:
-        try:
-            with trio.fail_after(CONNECT_WITHIN_S):
-                addresses = await self._lookup(host, port)
-        except (OSError, UnicodeError, trio.TooSlowError) as error:
-            raise httpcore2.ConnectError(f"the name {host} leads nowhere") from error
-        if self._target.place not in self._trusted:
-            for address in addresses:
-                try:
-                    refuse_address(ipaddress.ip_address(address))
-                except ValueError:
-                    raise AddressRefused(f"{host} has an address that cannot be read") from None
-        return addresses
 
 
 def compact_json(value: object) -> bytes:

@@ -29,6 +29,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_reactor_starts_without_what_only_tables_requests_and_the_real_model_need() -> None:
+    probe = (
+        "import sys, reactor.cli; code = reactor.cli.main(['run', '--help']); "
+        "print('trio' in sys.modules, [m for m in ('rich', 'httpcore2', 'anthropic') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [COMMAND[0], "-c", probe], env=environment(), capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.splitlines()[-1] == "True []"
+
+
 def test_every_command_has_help_of_its_own() -> None:
     probe = (
         "import reactor.cli, sys; sys.exit(max(reactor.cli.main([name, '--help']) for name in sys.argv[1:]))"

@@ -12,8 +12,9 @@ import trio
 from reactor.errors import RequestFailed
 from reactor.handlers import Done, Fail, Outcome, StepRunner
 from reactor.handlers.crawl import LONGEST_TEXT, crawl_kind
-from reactor.handlers.door import MOST_BYTES, Door
+from reactor.handlers.door import Door
 from reactor.handlers.kinds import KindRegistry
+from reactor.handlers.outgoing import MOST_BYTES
 from reactor.handlers.prompts import fitted, result_text
 from tests.handlers.house import claimed, house
 from tests.support.web_server import Answer, Came, WebServer, web_server
