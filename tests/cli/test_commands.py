@@ -1,7 +1,9 @@
 """The words themselves: help, suggestions, exit codes, streams. No database is needed."""
 
+import ast
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from reactor import __version__
@@ -18,26 +20,26 @@ def test_help_names_every_command_and_is_quick(anywhere: Voxyz) -> None:
     assert took_s < 3  # 0.06 s alone on a machine; a loaded one may take its time
 
 
-def test_help_imports_nothing_heavy() -> None:
+def loaded(*words: str, of: Sequence[str]) -> list[str]:
+    """Which of the modules are loaded once the command has run."""
     probe = (
-        "import sys, reactor.cli; code = reactor.cli.main(['--help']); "
-        "print([m for m in ('trio', 'psycopg', 'pydantic', 'rich', 'anthropic', 'starlette') if m in sys.modules])"
+        "import sys, reactor.cli; words, of = (one.split() for one in sys.argv[1:]); "
+        "reactor.cli.main(words); print([one for one in of if one in sys.modules])"
     )
     done = subprocess.run(
-        [COMMAND[0], "-c", probe], env=environment(), capture_output=True, text=True, check=True, timeout=30
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
+        [COMMAND[0], "-c", probe, " ".join(words), " ".join(of)],
+        env=environment(), capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    return list(ast.literal_eval(done.stdout.splitlines()[-1]))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ["trio", "psycopg", "pydantic", "rich", "anthropic", "starlette"]
+    assert loaded("--help", of=heavy) == []
 
 
 def test_the_reactor_starts_without_what_only_tables_requests_and_the_real_model_need() -> None:
-    probe = (
-        "import sys, reactor.cli; code = reactor.cli.main(['run', '--help']); "
-        "print('trio' in sys.modules, [m for m in ('rich', 'httpcore2', 'anthropic') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [COMMAND[0], "-c", probe], env=environment(), capture_output=True, text=True, check=True, timeout=30
-    )
-    assert done.stdout.splitlines()[-1] == "True []"
+    assert loaded("run", "--help", of=["trio", "rich", "httpcore2", "anthropic"]) == ["trio"]
 
 
 def test_every_command_has_help_of_its_own() -> None:
