@@ -34,6 +34,7 @@ _CONNECT_WITHIN_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 3600.0
 _KEY_PAUSE_S: Final = 600.0
 _SAID_CHARS: Final = 300
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _MOST_TOKENS: Final = 10**8  # whoever counts more counts wrongly; the books could not hold it
 
 # Parameters that are better left out than insisted on, by the word a complaint about them has in it.
@@ -279,8 +280,10 @@ def _no_message(what: str) -> LLMUnavailable:
 
 
 def _said(error: anthropic.APIStatusError) -> str:
-    """What the provider said, on one line of at most 300 characters."""
-    return _line(error.api_message or error.message or "nothing")
+    """What the provider said, on one line of at most 300 characters; of a page, as a proxy answers with, its title."""
+    said = error.api_message or error.message or "nothing"
+    title = _TITLE.search(said)
+    return _line(title[1] if title else said)
 
 
 def _line(text: str) -> str:

@@ -85,6 +85,14 @@ async def test_trouble_of_the_provider_counts_for_the_breaker_and_costs_nothing(
     assert len(house.api.asked) == 1, "the SDK must not try again by itself"
 
 
+async def test_of_an_error_page_the_title_is_said(house: House) -> None:
+    page = (
+        b"<!DOCTYPE HTML>\n<html><head><title>504 Gateway\nTime-out</title></head><body>nginx</body></html>"
+    )
+    with pytest.raises(LLMUnavailable, match=r"^anthropic failed \(504: 504 Gateway Time-out\)$"):
+        await house.says(lambda asked: Say(504, page, headers={"content-type": "text/html"}))
+
+
 async def test_an_error_that_is_no_json_is_still_said_on_one_line(house: House) -> None:
     with pytest.raises(LLMUnavailable) as caught:
         await house.says(lambda asked: Say(502, b"<html>\n<h1>Bad\x1b gateway</h1>" * 500))
