@@ -11,7 +11,8 @@ one: it fills in the templates of the payload, checks it against the kind's sche
 that does nothing. `initiative` asks an agent for an idea of its own, `ideas` is what it is asked; what an agent remembers
 gets into a mission or an initiative by one roll each. `roundtable` holds a conversation turn by turn: `roundtable_plan`
 decides once who talks about what, `roundtable_prompts` is what they are told, `roundtable_shapes` what the conversation
-must come to. `context` is what all of them share; `fitting` is for people who change a payload by hand.
+must come to. `webhook`, `notify` and `crawl` go to other people's servers by the `door`, and `outgoing` is how a request
+travels. `context` is what all of them share; `fitting` is for people who change a payload by hand.
 
 The path of a step that needs none of this (no agent, no payload, no schema) asks the database nothing.
 """
