@@ -205,7 +205,7 @@ part_budget() {
     sql "insert into ops_mission_steps (kind) values ('noop')" || return 1
     until_true is "select status from ops_mission_steps where kind = 'noop'" succeeded || return 1
     until_true is "select count(*) > 0 from ops_agent_events where kind = 'budget_spent'" t || return 1
-    is "select status = 'queued' and attempt = 0 from ops_mission_steps where kind = 'summarize'" t || return 1
+    until_true is "select status = 'queued' and attempt = 0 from ops_mission_steps where kind = 'summarize'" t || return 1
     is "select coalesce(sum(cost_usd), 0) from ops_llm_calls" 0 || return 1
     say "  with the day's budget spent the LLM step waits, no attempt counted, and others go on"
     "$VOXYZ" policy llm_budget '{"per_day_usd": 1.0}' > /dev/null || return 1
