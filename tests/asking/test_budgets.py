@@ -36,7 +36,7 @@ def spent(sql: Sql, id: int) -> bool:
 async def test_out_of_budget_work_waits_unharmed_and_resumes_at_the_start_of_the_day(
     database: str, sql: Sql
 ) -> None:
-    midnight_in(sql, 10)
+    midnight_in(sql, 20)
     sql.execute("""select ops_set_policy('llm_budget', '{"per_day_usd": 0.05, "per_mission_usd": null}')""")
     async with (
         messages_api(lambda asked: Say(body=message(asked, usage=DEAR))) as api,

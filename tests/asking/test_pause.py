@@ -86,7 +86,7 @@ select
 
 async def test_a_pause_tells_what_goes_back_and_what_is_still_in_flight(database: str, sql: Sql) -> None:
     async with (
-        messages_api(lambda asked: Say(body=message(asked), after_s=4)) as api,
+        messages_api(lambda asked: Say(body=message(asked), after_s=12)) as api,
         asking_reactor(database, api.url, parts=ALL),
     ):
         # Four at once may ask; the others wait for their place, and that wait is over.

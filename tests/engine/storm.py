@@ -37,7 +37,7 @@ HABITS = (
     "pause for breath",
 )
 AGENTS = (None, "sage", "quill")
-LOOK_FOR_S = 6.0
+LOOK_FOR_S = 20.0
 
 
 class Action(NamedTuple):

@@ -142,7 +142,9 @@ async def test_a_row_that_crashes_its_process_three_times_is_poison(database: st
             wanted = "failed" if crash == 3 else "queued"
             await until_status(sql, first, wanted, within_s=30.0)
             assert columns(sql, first, "crashes, attempt") == (crash, 0)
-        assert reactor.rescuer.rescued[Queue.MISSION] == 6
+        await until(
+            lambda: reactor.rescuer.rescued[Queue.MISSION] == 6
+        )  # counted when its commit is answered
     assert columns(sql, first, "failure_reason")[0].startswith("poison: ")
     told = "select summary from ops_agent_events where kind = 'step_failed' and metadata ->> 'step_id' = %s::text"
     assert scalar(sql, told, first) == columns(sql, first, "failure_reason")[0]

@@ -21,7 +21,7 @@ from tests.engine.support import (
 )
 
 IN_THE_HANDLER = (
-    "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+    "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and query like '%a handler sleeps%'"
     " and state = 'active'"
 )

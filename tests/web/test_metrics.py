@@ -64,7 +64,8 @@ async def by_kind(row: ClaimedRow) -> Outcome:
 async def scraping(database: str, **options: Any) -> AsyncIterator[tuple[Reactor, Metrics]]:
     """A reactor that does every kind of `KINDS`, and its metrics, read from the database at every scrape."""
     memory = Memory(by_kind, known=tuple(KINDS))
-    async with reactor_on(database, memory, queues=tuple(Queue)) as reactor:
+    # No second attempt while it is scraped.
+    async with reactor_on(database, memory, queues=tuple(Queue), chance=lambda: 0.999) as reactor:
         yield reactor, Metrics(lambda: reactor, **options)
 
 
