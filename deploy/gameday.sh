@@ -91,7 +91,7 @@ part_kill() {
     local first=$reactor
     start_reactor second mission || return 1
     sql "insert into ops_mission_steps (kind, payload)
-         select 'noop', '{\"sleep_s\": 0.5}' from generate_series(1, 200)" || return 1
+         select 'noop', '{\"sleep_s\": 3}' from generate_series(1, 200)" || return 1
     local mine="select count(*) > 5 from ops_mission_steps as step join ops_workers as worker on worker.id = step.claimed_by
                 where step.status = 'running' and worker.pid = $first"
     until_true is "$mine" t || return 1

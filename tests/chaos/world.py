@@ -39,6 +39,12 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
         self.frozen = False
 
+    @property
+    def pid(self) -> int:
+        """Of the reactor that was started last."""
+        assert self._popen is not None
+        return self._popen.pid
+
     def start(self) -> None:
         """It runs, unless it does already."""
         if self._popen is None or self._popen.poll() is not None:

@@ -51,7 +51,7 @@ def test_four_reactors_run_exactly_as_many_rows_as_the_limit_allows(
     sql.execute(ONLOOKER)
     rows = 200
     for _ in range(rows):
-        new_step(sql, payload='{"sleep_s": 0.02}')
+        new_step(sql, payload='{"sleep_s": 0.1}')
     with ExitStack() as fleet:
         started = [fleet.enter_context(reactor(database, here, ready=False)) for _ in range(4)]
         for one in started:
@@ -168,7 +168,7 @@ def test_calls_with_one_key_are_limited_over_four_processes(here: Path, database
             sql, "summarize", payload=f'{{"text": "report {number} says that sales rose by {number} %"}}'
         )
     with (
-        messages_api_beside(lambda asked: Say(body=message(asked), after_s=0.05)) as api,
+        messages_api_beside(lambda asked: Say(body=message(asked), after_s=0.3)) as api,
         ExitStack() as fleet,
     ):
         started = [

@@ -36,7 +36,7 @@ def test_our_generation_is_the_one_our_schema_asks_for() -> None:
 def test_a_reactor_that_cannot_live_with_the_new_schema_drains_and_leaves_before_it_is_made(
     here: Path, database: str, sql: Sql
 ) -> None:
-    sleeping = new_step(sql, payload='{"sleep_s": 1.5}')
+    sleeping = new_step(sql, payload='{"sleep_s": 4}')
     with reactor(database, here, OPS_GRACE_S="30") as old:
         until(
             lambda: scalar(sql, "select status from ops_mission_steps where id = %s", sleeping) == "running"
@@ -68,16 +68,16 @@ def test_a_reactor_that_cannot_live_with_the_new_schema_drains_and_leaves_before
 def test_versions_that_can_live_together_do_and_the_older_one_may_start_again(
     here: Path, database: str, sql: Sql
 ) -> None:
-    with reactor(database, here):
+    with reactor(database, here, OPS_MISSION_CONCURRENCY="10"):
         sql_files = sql_with(here, _9000=HARMLESS)
         wake = sql_files / "functions" / "wake.sql"
         wake.write_text(wake.read_text() + "\n-- newer\n")
         new = later(sql_files, generation=1)
-        with reactor(database, here, command=new):
+        with reactor(database, here, command=new, OPS_MISSION_CONCURRENCY="10"):
             applied = "select checksum from ops_migrations where name = 'functions/wake.sql'"
             newer = scalar(sql, applied)
-            with reactor(database, here):
-                rows = [new_step(sql, payload='{"sleep_s": 0.05}') for _ in range(90)]
+            with reactor(database, here, OPS_MISSION_CONCURRENCY="10"):
+                rows = [new_step(sql, payload='{"sleep_s": 0.5}') for _ in range(90)]
                 done = "select count(*) from ops_mission_steps where status = 'succeeded'"
                 until(lambda: scalar(sql, done) == len(rows))
                 assert scalar(sql, "select count(distinct claimed_by) from ops_mission_steps") == 3

@@ -33,11 +33,13 @@ async def nap(step: Step) -> None:
 @step_kind("stubborn")
 async def stubborn(step: Step) -> None:
     with trio.CancelScope(shield=True):
+        pathlib.Path(f"began-{step.id}").touch()
         await trio.sleep(600)
 
 
 @step_kind("hog")
 async def hog(step: Step) -> None:
+    pathlib.Path(f"began-{step.id}").touch()
     time.sleep(600)
 """
 
@@ -47,6 +49,11 @@ def silence() -> Iterator[socket.socket]:
     """The door of somebody who takes calls and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         yield door
+
+
+async def _until_begun(reactor: Daemon, id: int) -> None:
+    """The handler is at it: a row says `running` a moment before."""
+    await reactor.until(lambda: (reactor.folder / f"began-{id}").exists())
 
 
 async def _left_in_order(reactor: Daemon, within_s: float = 60.0) -> None:
@@ -115,12 +122,12 @@ async def test_told_at_any_moment_of_its_work_it_leaves_nothing_running_and_noth
 
 @pytest.mark.chaos
 async def test_work_done_is_written_and_work_that_takes_longer_goes_back(database: str, sql: Session) -> None:
-    with daemon("mission", kinds=KINDS, DATABASE_URL=database, OPS_GRACE_S="2") as reactor:
+    with daemon("mission", kinds=KINDS, DATABASE_URL=database, OPS_GRACE_S="6") as reactor:
         await reactor.until_ready()
-        short = insert(sql, "nap", '{"s": 1}')
+        short = insert(sql, "nap", '{"s": 2}')
         long = insert(sql, "nap", '{"s": 600}')
         for id in (short, long):
-            await until_status(sql, id, "running", within_s=20)
+            await _until_begun(reactor, id)
         reactor.tell(signal.SIGTERM)
         await _left_in_order(reactor)
     assert status(sql, short) == "succeeded"
@@ -146,7 +153,7 @@ async def test_a_handler_that_ignores_its_cancellation_is_named_and_left_behind(
     with daemon("mission", kinds=KINDS, DATABASE_URL=database, OPS_GRACE_S="0") as reactor:
         await reactor.until_ready()
         id = insert(sql, "stubborn")
-        await until_status(sql, id, "running", within_s=20)
+        await _until_begun(reactor, id)
         reactor.tell(signal.SIGTERM)
         assert await reactor.ended() == 1
         assert [line["handler"] for line in reactor.log("handler_ignores_cancellation")] == [
@@ -159,11 +166,11 @@ async def test_a_handler_that_ignores_its_cancellation_is_named_and_left_behind(
 async def test_told_while_the_database_is_away_it_leaves_all_the_same_and_the_rows_run_again(
     server: PrivateServer, database: str, sql: Session
 ) -> None:
-    with daemon("mission", kinds=KINDS, DATABASE_URL=database, OPS_GRACE_S="1") as reactor:
+    with daemon("mission", kinds=KINDS, DATABASE_URL=database, OPS_GRACE_S="4") as reactor:
         await reactor.until_ready()
-        ids = [insert(sql, "nap", '{"s": 0.5}'), insert(sql, "nap", '{"s": 600}')]
+        ids = [insert(sql, "nap", '{"s": 3}'), insert(sql, "nap", '{"s": 600}')]
         for id in ids:
-            await reactor.until(lambda: (reactor.folder / f"began-{id}").exists())  # noqa: B023 - awaited within the loop
+            await _until_begun(reactor, id)
         server.stop()
         try:
             await reactor.until_logged("not_listening")
@@ -193,7 +200,7 @@ async def test_a_handler_that_holds_the_event_loop_is_left_behind_with_the_place
     with daemon("mission", kinds=KINDS, DATABASE_URL=database, OPS_GRACE_S="0") as reactor:
         await reactor.until_ready()
         id = insert(sql, "hog")
-        await until_status(sql, id, "running", within_s=20)
+        await _until_begun(reactor, id)
         await trio.sleep(0.5)
         reactor.tell(signal.SIGTERM)
         await trio.sleep(0.1)

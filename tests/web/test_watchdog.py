@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import currentframe
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +19,7 @@ from structlog.testing import capture_logs
 from reactor.web.ports import open_door
 from reactor.web.watchdog import Watchdog
 from tests.engine.support import Session, insert, until_status
-from tests.support.daemon import daemon
+from tests.support.daemon import Daemon, daemon
 from tests.support.waiting import until
 
 SOURCE = Path(__file__).with_name("stubborn_kind.py")
@@ -93,6 +94,13 @@ async def test_the_line_of_the_handler_is_named_however_deep_in_a_library_it_is(
         door.close()
 
 
+def _held_by_handlers(reactor: Daemon) -> list[dict[str, Any]]:
+    """What was said of them; a start on a busy machine may hold the loop as well."""
+    return [
+        line for line in reactor.log("event_loop_held") if line.get("handler", "").startswith(str(SOURCE))
+    ]
+
+
 async def test_a_reactor_names_the_line_of_its_handler_that_keeps_the_loop(
     database: str, sql: Session
 ) -> None:
@@ -101,7 +109,7 @@ async def test_a_reactor_names_the_line_of_its_handler_that_keeps_the_loop(
         id = insert(sql, "stubborn", '{"s": 4}')
         await until_status(sql, id, "succeeded", within_s=30)
         await reactor.until_logged("event_loop_turns_again")
-        [line] = reactor.log("event_loop_held")
+        [line] = _held_by_handlers(reactor)
     at = SOURCE.read_text().splitlines().index(MISTAKE)
     assert line["handler"] == f"{SOURCE}:{at + 1} stubborn"
 
@@ -113,7 +121,9 @@ async def test_a_reactor_blocked_for_half_a_minute_answers_for_itself_and_names_
     with daemon("mission", DATABASE_URL=database, VOXYZ_KINDS="tests.web.stubborn_kind") as reactor:
         await reactor.until_ready()
         url = reactor.said().split(" · ")[-1].strip()
-        assert status_of(url, "/healthz") == 200
+        with trio.fail_after(30):
+            while await trio.to_thread.run_sync(status_of, url, "/healthz") != 200:
+                await trio.sleep(0.2)
         id = insert(sql, "stubborn", '{"s": 40}')
         await until_status(sql, id, "running")
         began = time.monotonic()
@@ -127,7 +137,7 @@ async def test_a_reactor_blocked_for_half_a_minute_answers_for_itself_and_names_
         with trio.fail_after(60):
             while await trio.to_thread.run_sync(status_of, url, "/healthz") != 200:
                 await trio.sleep(0.2)
-        [held] = reactor.log("event_loop_held")
+        [held] = _held_by_handlers(reactor)
         [blocked] = reactor.log("event_loop_blocked")
     assert after_s >= 29
     assert blocked["seconds"] >= 30
