@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, cast
 
 import click
 
@@ -97,7 +98,9 @@ class LazyGroup(click.Group):
         entry = TABLE.get(cmd_name)
         if entry is None:
             return None
-        with _quick_to_load():
+        with _nothing_collected():
+            if entry.module == "run":
+                _load_structlog_alone()
             command: click.Command = getattr(import_module(f"reactor.cli.{entry.module}"), entry.attribute)
         _add_debug(command)
         return command
@@ -129,11 +132,10 @@ class LazyGroup(click.Group):
 
 
 @contextmanager
-def _quick_to_load() -> Iterator[None]:
+def _nothing_collected() -> Iterator[None]:
     """Modules are made to stay: looking through them for garbage while they load takes a seventh of the time."""
     gc.disable()
     try:
-        _load_structlog_alone()
         yield
     finally:
         gc.freeze()  # else the first collection looks through them all after all
@@ -144,11 +146,12 @@ def _load_structlog_alone() -> None:
     """It takes rich with it where that is installed, a tenth of a start, for tracebacks that are ours to print."""
     if "structlog" in sys.modules or "rich" in sys.modules:
         return
-    sys.modules["rich"] = None  # type: ignore[assignment]  # how an import is told that there is no such module
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    modules["rich"] = None  # so an import is told that there is no such module
     try:
         import_module("structlog")
     finally:
-        del sys.modules["rich"]
+        del modules["rich"]
 
 
 def _add_debug(command: click.Command) -> None:

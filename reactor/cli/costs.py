@@ -19,13 +19,13 @@ TITLES: dict[By, str] = {
     "model": "by model",
     "mission": "the dearest missions",
 }
-ANOTHER_KEY = (
+A_REFUSED_KEY_WANTS = (
     "give its account credit, then `voxyz-reactor breaker reset anthropic`;"
     " or set another ANTHROPIC_API_KEY and start the reactor again"
 )
 PAUSES = {
     "rate_limited": "the provider asks for fewer calls",
-    "key_refused": f"the provider refuses the key: {ANOTHER_KEY}",
+    "key_refused": f"the provider refuses the key: {A_REFUSED_KEY_WANTS}",
 }
 
 

@@ -268,8 +268,9 @@ set search_path = public, pg_temp
 as $$
 declare
   breaker ops_circuit_breaker;
-  tried_again boolean := ops_llm_try_refused_keys(service);
+  tried_again boolean;
 begin
+  tried_again := ops_llm_try_refused_keys(ops_breaker_reset.service);
   select known.*
   into breaker
   from ops_circuit_breaker as known

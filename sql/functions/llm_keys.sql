@@ -10,6 +10,10 @@ declare
   used_key ops_llm_keys;
   already_paused boolean;
   resumes_at timestamptz;
+  remedy constant text := format(
+    'give its account credit, then `voxyz-reactor breaker reset %s`; or set another ANTHROPIC_API_KEY and start the reactor again',
+    call.service
+  );
 begin
   if pause is null and not (
     went_well
@@ -64,13 +68,11 @@ begin
     values (
       'key_refused',
       call.service,
-      'The provider refuses the key: give its account credit, then `voxyz-reactor breaker reset ' || call.service || '`; or set '
-        'another ANTHROPIC_API_KEY and start the reactor again. It is tried now and then.',
+      format('The provider refuses the key: %s. It is tried now and then.', remedy),
       array['llm', 'key'],
       jsonb_build_object('service', call.service, 'key_print', call.key_print)
     );
-    return query select 'key refused: give its account credit, then `voxyz-reactor breaker reset ' || call.service || '`; or set '
-      'another ANTHROPIC_API_KEY and start the reactor again';
+    return query select format('key refused: %s', remedy);
   end if;
 end
 $$;

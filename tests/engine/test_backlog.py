@@ -171,7 +171,7 @@ async def test_an_urgent_row_overtakes_a_backlog_within_about_a_second(database:
             inserted_at = time.time()
             id = insert(sql, priority=10)
             await until(lambda: id in memory.began_at, within_s=20.0)  # noqa: B023 - awaited within the loop
-            assert memory.began_at[id] - inserted_at < 4.0
+            assert memory.began_at[id] - inserted_at < 2.0
         assert scalar(sql, "select count(*) from ops_mission_steps where status = 'queued'") > 300
 
 

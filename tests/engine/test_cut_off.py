@@ -3,10 +3,13 @@
 import os
 import signal
 import sys
+from collections.abc import Collection
+from uuid import UUID
 
 import pytest
 import trio
 
+from reactor.engine.rescuer import Rescuer
 from reactor.engine.wake import Via
 from reactor.model.outcomes import Done, Outcome
 from reactor.model.queues import Queue
@@ -122,22 +125,67 @@ async def test_lines_cut_and_back_at_once_make_nobody_dead(
     server: PrivateServer, database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "reactor.engine.rescuer.LOOK_TWICE_S", 3.0
+        "reactor.engine.rescuer.LOOK_TWICE_S", 2.0
     )  # a busy machine needs longer to connect again
-    slow, peer = Memory(_for_a_second), Memory()
+    gate = trio.Event()
+
+    async def wait(row: ClaimedRow) -> Outcome:
+        await gate.wait()
+        return Done()
+
+    slow, peer = Memory(wait), Memory()
     socket = server.cluster.sockets / f".s.PGSQL.{server.port}"
     async with proxy_to(socket) as proxy, reactor_on(through(database, proxy), slow) as cut_off:
+        cut: set[int] = set()
+
+        def back() -> set[int]:
+            """Connections that hold the lock, and were not cut yet."""
+            return set(scalar(sql, HOLDERS, cut_off.plan.liveness_key) or ()) - cut
+
         id = insert(sql)
         await until(lambda: slow.began_ids == [id], within_s=20)
-
-        def alive() -> set[int]:
-            return set(scalar(sql, HOLDERS, cut_off.plan.liveness_key) or ())
-
         async with reactor_on(database, peer):
             for _ in range(5):
-                before = alive()
+                cut |= back()
                 await proxy.cut()
-                await until(lambda: bool(alive() - before), within_s=20)  # noqa: B023 - awaited within the loop
+                await until(lambda: bool(back()), within_s=20)
+            await trio.sleep(3.0)  # whoever looked has looked twice
+            gate.set()
+            await until_status(sql, id, "succeeded", within_s=20)
+    assert (slow.began_ids, peer.began_ids) == ([id], [])
+    assert columns(sql, id, "crashes, attempt") == (0, 1)
+
+
+async def test_who_is_back_before_a_peer_has_looked_twice_is_not_dead(
+    server: PrivateServer, database: str, sql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "reactor.engine.rescuer.LOOK_TWICE_S", 6.0
+    )  # refused, it tries again every two seconds
+    looked, gate, found_dead = trio.Event(), trio.Event(), Rescuer.found_dead
+
+    async def noticed(rescuer: Rescuer, dead: Collection[UUID]) -> None:
+        looked.set()
+        await found_dead(rescuer, dead)
+
+    async def wait(row: ClaimedRow) -> Outcome:
+        await gate.wait()
+        return Done()
+
+    monkeypatch.setattr(Rescuer, "found_dead", noticed)
+    slow, peer = Memory(wait), Memory()
+    socket = server.cluster.sockets / f".s.PGSQL.{server.port}"
+    async with proxy_to(socket) as proxy, reactor_on(through(database, proxy), slow):
+        id = insert(sql)
+        await until(lambda: slow.began_ids == [id], within_s=20)
+        async with reactor_on(database, peer):
+            proxy.refusing = True
+            await proxy.cut()
+            with trio.fail_after(20):
+                await looked.wait()
+            proxy.refusing = False
+            await trio.sleep(7.0)  # the second look is over
+            gate.set()
             await until_status(sql, id, "succeeded", within_s=20)
     assert (slow.began_ids, peer.began_ids) == ([id], [])
     assert columns(sql, id, "crashes, attempt") == (0, 1)
@@ -279,8 +327,3 @@ async def test_completions_on_a_line_that_swallows_them_are_looked_up_and_writte
 
 async def _for_ever(row: ClaimedRow) -> Outcome:
     await trio.sleep_forever()
-
-
-async def _for_a_second(row: ClaimedRow) -> Outcome:
-    await trio.sleep(1.0)
-    return Done()

@@ -51,11 +51,11 @@ async def test_idle_reactors_hold_up_neither_vacuum_nor_an_index_nor_anybody(
         sql.execute("delete from scratch")
         began_at = time.monotonic()
         sql.execute("create index concurrently on ops_mission_steps (created_at)")
-        assert time.monotonic() - began_at < 10.0
+        assert time.monotonic() - began_at < 3.0
         longest_s = await _longest_statement(sql, watched_s)
         sql.execute("vacuum scratch")
         assert scalar(sql, "select pg_relation_size('scratch')") == 0
-    assert longest_s < 3.0  # that none waits for a second, the log of lock waits says
+    assert longest_s < 1.0
     assert _lock_waits(server.log_path) == log_before
 
 
@@ -77,7 +77,7 @@ async def test_nobody_waits_long_for_a_silent_writer_either(
             writer.commit()
             await settled(one, two)
     assert scalar(sql, "select count(*) from ops_mission_steps where status = 'succeeded'") == 1
-    assert longest_s < 3.0  # that none waits for a second, the log of lock waits says
+    assert longest_s < 1.0
     assert _lock_waits(server.log_path) == log_before
 
 

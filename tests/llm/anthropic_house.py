@@ -6,6 +6,7 @@ from reactor.llm.anthropic import AnthropicProvider
 from reactor.llm.gateway import Gateway
 from reactor.llm.metering import Tally
 from reactor.llm.request import LLMRequest, Message
+from tests.handlers.house import OpenGuard
 from tests.support.messages_api import (
     Behaviour,
     MessagesAPI,
@@ -14,24 +15,11 @@ from tests.support.messages_api import (
 KEY = "sk-test-0123456789"
 
 
-class Door:
-    """A guard that lets everything through and remembers what it heard."""
-
-    def __init__(self) -> None:
-        self.reports: list[bool] = []
-
-    async def allow(self, service: str) -> bool:
-        return True
-
-    async def record(self, service: str, success: bool) -> None:
-        self.reports.append(success)
-
-
 class House:
     """A gateway to the server, with its door and its books."""
 
     def __init__(self, api: MessagesAPI) -> None:
-        self.api, self.door, self.books = api, Door(), Tally()
+        self.api, self.door, self.books = api, OpenGuard(), Tally()
         self.provider = AnthropicProvider(KEY, base_url=api.url)
         self.gateway = Gateway(self.provider, self.door, meter=self.books)
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from reactor.pg.migrations import migrate
 from tests.support.clock import Clock
 from tests.support.memories import value
 from tests.support.sessions import at_once
@@ -55,6 +56,12 @@ def test_the_week_is_seeded_once_and_what_was_thrown_out_stays_out(sql: Session)
         ("0 8 * * 1", "planning", 1.0),
         ("0 15 * * 5", "shipping", 1.0),
     ]
+
+
+async def test_the_seeded_week_falls_due_by_itself(empty_database: str) -> None:
+    await migrate(empty_database)
+    with psycopg.connect(empty_database) as sql:
+        assert value(sql, "select count(*) filter (where enabled) from ops_conversation_slots") == 11
 
 
 def test_an_occurrence_hands_the_slots_format_cast_and_topics_to_its_conversation(

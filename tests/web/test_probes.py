@@ -206,10 +206,10 @@ async def test_with_a_token_the_metrics_need_it_and_the_probes_do_not() -> None:
         assert (await ask(url, "/metrics", Authorization="Bearer secret")).status == 200
 
 
-async def test_it_stops_at_once() -> None:
+async def test_it_stops_within_a_second() -> None:
     known = Health()
     with trio.fail_after(5):
         async with web(known) as url:
             await ask(url, "/healthz")
             began_at = trio.current_time()
-        assert trio.current_time() - began_at < 3.0
+        assert trio.current_time() - began_at < 1.0

@@ -201,7 +201,7 @@ async def test_it_ends_within_a_second_though_a_client_reads_nothing(path: str) 
         await trio.testing.wait_all_tasks_blocked(0.05)
         began_at = time.monotonic()
     hangs_up.cancel()
-    assert time.monotonic() - began_at < 2.5
+    assert time.monotonic() - began_at < 1.0
     assert server.connections == 0
     with client, idle, pytest.raises(ConnectionRefusedError):
         dial(url)

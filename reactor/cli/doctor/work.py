@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from reactor.cli.costs import ANOTHER_KEY
+from reactor.cli.costs import A_REFUSED_KEY_WANTS
 from reactor.cli.doctor.finding import Finding, Verdict, since
 from reactor.cli.output import clean, span
 from reactor.errors import KeyRefused, LLMRequestRefused, ReactorError
@@ -18,7 +18,7 @@ KEY_ANSWERS_WITHIN_S = 10.0
 NAMED = 3
 # Why the provider is asked nothing, and what to do: also where it would take the key for a question that costs nothing.
 PAUSED_CALLS = {
-    "key_refused": ("it refuses the key", ANOTHER_KEY),
+    "key_refused": ("it refuses the key", A_REFUSED_KEY_WANTS),
     "rate_limited": (
         "it asks for fewer calls",
         "it goes on by itself; where it happens often, lower requests_per_minute in policy llm_limits",
